@@ -1,0 +1,100 @@
+import type { Frame } from './message.js';
+
+/** How a work queue is declared. `passive`: it is somebody else's (Celery's, say): checked, never declared. */
+export interface QueueDeclaration {
+  readonly name: string;
+  /** @default 'quorum' */
+  readonly type?: 'quorum' | 'classic';
+  /** Classic queues only: the number of priorities. */
+  readonly maxPriority?: number;
+}
+
+/** A message on its way out. */
+export interface Outgoing {
+  /** The queue that a worker shall take it from. */
+  readonly queue: string;
+  /** Published with a `copy` header fresh for each publish; `x-` headers of a former life are left out. */
+  readonly frame: Frame;
+  /** Epoch ms before which it must not reach `queue`. Less than a second away: delivered now, the worker waits. */
+  readonly due?: number | undefined;
+  /** How long to try, ms; connecting, blocked links and unknown outcomes included. */
+  readonly timeout: number;
+}
+
+/**
+ * What became of settling a delivery. `stale`: it was settled before, or its channel is gone and the broker has given
+ * the message to somebody else. Nothing was sent then.
+ */
+export type Settled = 'settled' | 'stale';
+
+/** One delivery. It settles on the channel that brought it, or not at all. */
+export interface Delivery {
+  readonly queue: string;
+  readonly frame: Frame;
+  /** The broker delivered this message before. */
+  readonly redelivered: boolean;
+  /** Settled, or its channel is gone. */
+  readonly stale: boolean;
+  ack(): Settled;
+  /** Back into the queue, for whoever comes first. */
+  requeue(): Settled;
+}
+
+/** What a consumer does with deliveries. */
+export interface DeliveryHandler {
+  /** Must not throw. At most `prefetch` deliveries are unsettled at a time. */
+  deliver(delivery: Delivery): void;
+  /** The channel was lost: every delivery of it that was not settled is stale now. The consumer is re-established. */
+  lost(): void;
+}
+
+/** A running subscription. */
+export interface Subscription {
+  /** Stops deliveries. Unsettled ones stay open until they are settled or the transport closes. */
+  cancel(): Promise<void>;
+}
+
+/** What a transport has to say besides the outcomes of its calls. */
+export interface TransportEvents {
+  connected(link: 'publish' | 'consume'): void;
+  disconnected(link: 'publish' | 'consume', error: Error | undefined): void;
+  /** The broker raised an alarm (true) or cleared it (false): publishes wait. */
+  blocked(blocked: boolean, reason: string | undefined): void;
+}
+
+/** Queue figures, for people and for drains. */
+export interface QueueFigures {
+  readonly ready: number;
+  readonly consumers: number;
+}
+
+/**
+ * The port to a broker. Delivery is at least once. Errors are those of errors.ts; nothing of a driver passes.
+ */
+export interface Transport {
+  /** Address for people, secrets masked. */
+  readonly address: string;
+  /** Called once, before anything else. */
+  listen(events: TransportEvents): void;
+  /** Opens the links; resolves when the broker is there. Rejects with `BrokerUnavailableError` after `timeout` ms,
+   * with `AccessRefusedError` at once. Called again it waits for the same links. */
+  connect(timeout: number): Promise<void>;
+  /** Declares work queues with their dead-letter queues. `QueueMismatchError` when one exists with other arguments. */
+  declare(queues: readonly QueueDeclaration[]): Promise<void>;
+  /**
+   * Resolves when the broker has confirmed the message. Rejects with `UnroutableError`, `PublishRefusedError`,
+   * `BrokerUnavailableError` (certainly not published) or `PublishOutcomeUnknownError` (nobody knows).
+   * After a lost link the same id is published again until `timeout`.
+   */
+  publish(outgoing: Outgoing): Promise<void>;
+  /** Consumes until cancelled, across reconnects. */
+  consume(queue: string, prefetch: number, handler: DeliveryHandler): Promise<Subscription>;
+  /** Moves messages that fall due from the delay topology to their work queues, while open. A worker calls it. */
+  relay(): Promise<Subscription>;
+  figures(queue: string): Promise<QueueFigures>;
+  /** Waits for open confirms, closes channels, then links. */
+  close(): Promise<void>;
+}
+
+/** Where a task goes when nothing more can be done for it. */
+export const deadQueue = (queue: string): string => `${queue}.dead`;
