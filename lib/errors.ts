@@ -60,6 +60,9 @@ export class PublishOutcomeUnknownError extends kind('PUBLISH_UNKNOWN') {}
 /** A queue exists with other arguments than those it would be declared with. */
 export class QueueMismatchError extends kind('QUEUE_MISMATCH') {}
 
+/** `result()` was called, and the app keeps no results. */
+export class ResultsDisabledError extends kind('RESULTS_DISABLED') {}
+
 /** A message that is no task message: wrong content type, not JSON, not three elements. */
 export class UnreadableMessageError extends kind('UNREADABLE') {}
 /** A message names a task that no service of this app declares. */

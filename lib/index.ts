@@ -1,1 +1,13 @@
+export { App, createApp, tasks, type AppWorker, type MethodName } from './app.js';
+export type { AppOptions, Container, QueueOptions, RedisClient, Services } from './app-options.js';
+export type { CallOptions } from './call-options.js';
+export type { Receipt, ReceiptHolder } from './client/receipt.js';
+export type { Clock, Timer } from './clock.js';
 export * from './errors.js';
+export type * from './guard.js';
+export type { DiscardReason, EventName, Listener, LogLevel, RunEvent, TaskEvent, TaskEvents } from './signals.js';
+export type { Stub } from './stub.js';
+export { taskContext, type TaskContext, type TaskLog } from './task-context.js';
+export type * from './message.js';
+export type * from './transport.js';
+export type { WorkerOptions, WorkerSettings } from './worker/worker.js';

@@ -1,0 +1,71 @@
+import type { AppSettings, RedisClient } from './app-options.js';
+import type { Clock } from './clock.js';
+import { ConfigError } from './errors.js';
+import type { Guard } from './guard.js';
+import type { Transport } from './transport.js';
+
+/** What an adapter is opened with, besides its address. */
+export interface AdapterParts {
+  readonly namespace: string;
+  readonly clock: Clock;
+  readonly connectionName: string;
+}
+
+/** The transport that `broker` asks for. Drivers are loaded here, when they are asked for, and nowhere else. */
+export async function openTransport(broker: AppSettings['broker'], parts: AdapterParts): Promise<Transport> {
+  if (typeof broker === 'object') return broker;
+  if (broker === undefined || broker === '') {
+    throw new ConfigError('the app has no broker: set AMQP_URL, or broker in createApp (amqp://user:password@host/vhost)', {
+      option: 'broker',
+    });
+  }
+  if (broker === 'memory:') {
+    const { createMemoryTransport } = await import('./transports/memory.js');
+    return createMemoryTransport(parts);
+  }
+  if (/^amqps?:\/\//.test(broker)) {
+    const { createRabbitTransport } = await import('./transports/rabbitmq.js');
+    return createRabbitTransport({ ...parts, url: broker });
+  }
+  throw new ConfigError(`broker must begin with amqp:// or amqps://, or be 'memory:' (scheme given: ${scheme(broker)})`, {
+    option: 'broker',
+  });
+}
+
+/** The guard that `locks` asks for. */
+export async function openGuard(locks: AppSettings['locks'], parts: AdapterParts): Promise<Guard> {
+  if (locks === undefined || locks === '') {
+    throw new ConfigError('the app has no locks: set REDIS_URL, or locks in createApp (redis://host:6379)', { option: 'locks' });
+  }
+  if (locks === 'memory:') {
+    const { createMemoryGuard } = await import('./guards/memory.js');
+    return createMemoryGuard(parts);
+  }
+  if (isGuard(locks)) return locks;
+  const nodes = Array.isArray(locks) ? (locks as (string | RedisClient)[]) : [locks as string | RedisClient];
+  for (const node of nodes) checkNode(node);
+  const { createRedlockGuard } = await import('./guards/redlock.js');
+  return createRedlockGuard({ nodes, clock: parts.clock });
+}
+
+/** Locks that one process sees cannot guard a queue that many consume. */
+export function checkPair({ broker, locks }: Pick<AppSettings, 'broker' | 'locks'>): void {
+  if (locks !== 'memory:' || typeof broker !== 'string' || broker === 'memory:') return;
+  throw new ConfigError("a real broker with locks: 'memory:' is refused: other processes would not see the locks; set REDIS_URL", {
+    option: 'locks',
+  });
+}
+
+function isGuard(locks: object | string): locks is Guard {
+  return typeof locks === 'object' && 'claimRunning' in locks;
+}
+
+function checkNode(node: unknown): void {
+  if (typeof node === 'string' && /^rediss?:\/\//.test(node)) return;
+  if (typeof node === 'object' && node !== null && 'duplicate' in node) return;
+  const given = typeof node === 'string' ? `scheme given: ${scheme(node)}` : `given: ${typeof node}`;
+  throw new ConfigError(`locks must be a redis:// or rediss:// URL, an ioredis client, or 'memory:' (${given})`, { option: 'locks' });
+}
+
+/** Never the whole text: it may hold a password. */
+const scheme = (url: string): string => /^[a-z][\w+.-]*:/i.exec(url)?.[0] ?? 'none';

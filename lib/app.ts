@@ -1,0 +1,227 @@
+import { appSettings, type AppOptions, type AppSettings } from './app-options.js';
+import { appOf, bind, unbind } from './binding.js';
+import { callSettings, type CallOptions } from './call-options.js';
+import type { Receipt } from './client/receipt.js';
+import { systemClock, type Clock } from './clock.js';
+import { ClosedError, NotYetError } from './errors.js';
+import { Instances } from './instances.js';
+import { closeLinks, openLinks, type Links } from './links.js';
+import { Registry } from './registry.js';
+import { Signals, type EventName, type Listener } from './signals.js';
+import { makeStub, type Stub } from './stub.js';
+import type { Class, TaskDefinition } from './task-definition.js';
+import { Worker, workerSettings, type WorkerOptions, type WorkerSettings } from './worker/worker.js';
+
+/** By this symbol `task-worker` knows an app, whichever copy of the package made it. */
+export const APP = Symbol.for('solotask.app');
+
+/** A constructor, for calls that name a service class. */
+type ServiceClass<T extends object> = Class<T>;
+
+/** The names of the methods of a service. */
+export type MethodName<T> = keyof Stub<T> & string;
+
+/** A worker of an app. `start`, `quiet` and `stop` as in docs/internals.md. */
+export interface AppWorker {
+  readonly settings: WorkerSettings;
+  /** Deliveries under way. */
+  readonly running: number;
+  start(): Promise<void>;
+  quiet(): Promise<void>;
+  stop(options?: { timeout?: number }): Promise<{ aborted: number }>;
+}
+
+/** Declared tasks, one broker and one set of locks. Opens nothing until its first use. */
+export class App {
+  readonly [APP] = 1;
+  readonly #signals = new Signals();
+  readonly #clock: Clock;
+  readonly #workers = new Set<WorkerHandle>();
+  #settings: AppSettings;
+  #registry: Registry | undefined;
+  #links: Promise<Links> | undefined;
+  #closed: Promise<void> | undefined;
+
+  constructor(options: AppOptions, clock: Clock = systemClock) {
+    this.#settings = appSettings(options);
+    this.#clock = clock;
+    bind(this);
+  }
+
+  /** The addresses to use where the app's code leaves them open; what the code says wins. For runners, before `connect`. */
+  defaults({ broker, locks }: Pick<AppOptions, 'broker' | 'locks'>): void {
+    const { broker: ownBroker, locks: ownLocks } = this.#settings;
+    this.#settings = { ...this.#settings, broker: ownBroker || broker, locks: ownLocks || locks };
+  }
+
+  /** Broker and locks as the code (or a runner) gave them, without connecting; undefined where nobody did. */
+  get addresses(): Pick<AppSettings, 'broker' | 'locks'> {
+    const { broker, locks } = this.#settings;
+    return { broker, locks };
+  }
+
+  /** Every task, resolved and checked. @throws ConfigError when a declaration does not hold together. */
+  get definitions(): readonly TaskDefinition[] {
+    return this.#resolve().definitions;
+  }
+
+  /** What is allowed and probably not meant, a sentence each. */
+  get warnings(): readonly string[] {
+    return this.#resolve().warnings;
+  }
+
+  /** Whether `services` has this class, itself or by an instance. */
+  lists(service: Class): boolean {
+    return this.#resolve().lists(service);
+  }
+
+  /** Returns the function that unsubscribes. Events and payloads: `TaskEvents`. */
+  on<E extends EventName>(event: E, listener: Listener<E>): () => void {
+    return this.#signals.on(event, listener);
+  }
+
+  /**
+   * Opens the links now instead of at the first use. Resolves to the addresses, secrets masked.
+   * @param timeout ms. @default `publishTimeout`
+   */
+  async connect({ timeout = this.#settings.publishTimeout }: { timeout?: number } = {}): Promise<{ broker: string; locks: string }> {
+    const { transport, guard } = await this.#open(timeout);
+    return { broker: transport.address, locks: guard.address };
+  }
+
+  /** The methods of a service, to be enqueued: `app.tasks(LoanService).recompute(42)`. Bodies never run here. */
+  tasks<T extends object>(service: ServiceClass<T>, options?: CallOptions): Stub<T> {
+    return makeStub<T>((method, args) => this.#enqueue(service, method, args, options));
+  }
+
+  /** The same by name, for a method that is only known at run time. */
+  enqueue<T extends object, M extends MethodName<T>>(
+    service: ServiceClass<T>,
+    method: M,
+    args: Parameters<Stub<T>[M]>,
+    options?: CallOptions,
+  ): Promise<Receipt> {
+    return this.#enqueue(service, method, args, options);
+  }
+
+  /** @throws NotYetError */
+  enqueueMany(): never {
+    throw notYet('enqueueMany');
+  }
+
+  /** @throws NotYetError */
+  send(): never {
+    throw notYet('send');
+  }
+
+  /** @throws NotYetError */
+  transaction(): never {
+    throw notYet('transaction');
+  }
+
+  /** A worker of this app's tasks, not started. @throws ConfigError */
+  worker(options: WorkerOptions = {}): AppWorker {
+    const handle = new WorkerHandle(workerSettings(options, this.#resolve()), async (settings) => {
+      const registry = this.#resolve();
+      const links = await this.#open(this.#settings.publishTimeout);
+      const instances = new Instances(this.#settings.services(), this.#settings.container);
+      const { namespace, publishTimeout } = this.#settings;
+      const parts = { ...links, clock: this.#clock, signals: this.#signals, registry, instances, namespace, publishTimeout };
+      return new Worker({ ...parts, app: this }, settings);
+    });
+    this.#workers.add(handle);
+    return handle;
+  }
+
+  /** Refuses new work, stops its workers, flushes what is on its way, closes the links. The process can end then. */
+  close(): Promise<void> {
+    return (this.#closed ??= this.#close());
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    unbind(this);
+    await Promise.all([...this.#workers].map((worker) => worker.stop()));
+    const links = await this.#links?.catch(() => undefined);
+    if (links !== undefined) await closeLinks(links);
+  }
+
+  #resolve(): Registry {
+    return (this.#registry ??= new Registry(this.#settings.services()));
+  }
+
+  async #enqueue(service: Class, method: string, args: readonly unknown[], options?: CallOptions): Promise<Receipt> {
+    const definition = this.#resolve().of(service, method);
+    const settings = callSettings(options);
+    const { client } = await this.#open(this.#settings.publishTimeout);
+    return client.enqueue(definition, args, settings);
+  }
+
+  /** One opening for all; a failed one is forgotten, so that the next use tries again. */
+  #open(timeout: number): Promise<Links> {
+    if (this.#closed !== undefined) return Promise.reject(new ClosedError('the app is closed'));
+    if (this.#links !== undefined) return this.#links;
+    const parts = { settings: this.#settings, clock: this.#clock, signals: this.#signals };
+    const opening = Promise.resolve().then(() => openLinks({ ...parts, registry: this.#resolve() }, timeout));
+    opening.catch(() => (this.#links = undefined));
+    return (this.#links = opening);
+  }
+}
+
+/** A worker before and after its links are open. */
+class WorkerHandle implements AppWorker {
+  readonly settings: WorkerSettings;
+  readonly #make: (settings: WorkerSettings) => Promise<Worker>;
+  #worker: Promise<Worker> | undefined;
+  #live: Worker | undefined;
+
+  constructor(settings: WorkerSettings, make: (settings: WorkerSettings) => Promise<Worker>) {
+    this.settings = settings;
+    this.#make = make;
+  }
+
+  get running(): number {
+    return this.#live?.running ?? 0;
+  }
+
+  async start(): Promise<void> {
+    this.#worker ??= this.#make(this.settings);
+    this.#live = await this.#worker;
+    await this.#live.start();
+  }
+
+  async quiet(): Promise<void> {
+    await (await this.#started())?.quiet();
+  }
+
+  async stop(options?: { timeout?: number }): Promise<{ aborted: number }> {
+    return (await (await this.#started())?.stop(options)) ?? { aborted: 0 };
+  }
+
+  #started(): Promise<Worker | undefined> {
+    return this.#worker?.catch(() => undefined) ?? Promise.resolve(undefined);
+  }
+}
+
+const notYet = (option: string): NotYetError => new NotYetError(`app.${option}() is not built yet`, { option });
+
+/**
+ * An app: what `task-worker` runs and what producers enqueue with. Opens nothing.
+ * @param clock for tests that decide the time. @default the machine's
+ * @throws ConfigError for a wrong option, NotYetError for one that is not built yet.
+ */
+export function createApp(options: AppOptions, clock: Clock = systemClock): App {
+  return new App(options, clock);
+}
+
+/**
+ * The methods of a service, to be enqueued, without importing the app: inside a run through the run's app, else
+ * through the one that lists the class.
+ * @throws NotBoundError, AmbiguousAppError
+ */
+export function tasks<T extends object>(service: ServiceClass<T>, options?: CallOptions): Stub<T> {
+  return (appOf(service) as App).tasks(service, options);
+}

@@ -1,0 +1,185 @@
+import { encode } from '../celery-protocol.js';
+import type { Clock } from '../clock.js';
+import { ClosedError, DuplicateUndecidedError, PublishOutcomeUnknownError } from '../errors.js';
+import type { FenceSource } from '../fence.js';
+import type { Guard, Identity } from '../guard.js';
+import type { MessageLock } from '../message.js';
+import { pack } from '../payload.js';
+import type { DiscardReason, Signals } from '../signals.js';
+import type { TaskDefinition } from '../task-definition.js';
+import type { Transport } from '../transport.js';
+import { PUBLISH_WINDOW, recordName } from '../uniqueness.js';
+import { Flight } from './flights.js';
+import { Receipt, type ReceiptHolder } from './receipt.js';
+import { Reservation } from './reservation.js';
+
+/** What a client works with. */
+export interface ClientParts {
+  readonly transport: Transport;
+  readonly guard: Guard;
+  readonly fences: FenceSource;
+  readonly clock: Clock;
+  readonly signals: Signals;
+  readonly namespace: string;
+  /** Bounds one enqueue, ms. */
+  readonly publishTimeout: number;
+  /** `pid@host`, for the `origin` header. */
+  readonly origin: string;
+}
+
+/** Settings of one enqueue. */
+export interface EnqueueSettings {
+  /** Before the task may run, ms. @default 0 */
+  readonly delay?: number;
+}
+
+/** A call on its way to becoming a message. */
+interface Job {
+  readonly definition: TaskDefinition;
+  readonly args: readonly unknown[];
+  readonly id: string;
+  readonly key: string | undefined;
+  readonly delay: number;
+  /** By `clock.monotonic()`. */
+  readonly deadline: number;
+}
+
+/** How often a confirm is tried: when Redis stays silent, the publish window ends by itself and newcomers are accepted. */
+const CONFIRM_TRIES = 3;
+
+/** The producer: turns a call into a published message, or finds that it is a duplicate. */
+export class Client {
+  readonly #parts: ClientParts;
+  readonly #reservation: Reservation;
+  readonly #flights = new Map<string, Flight>();
+  readonly #open = new Set<Promise<unknown>>();
+  #closed = false;
+
+  constructor(parts: ClientParts) {
+    this.#parts = parts;
+    this.#reservation = new Reservation(parts);
+  }
+
+  /** Resolves once the broker has the message, or a holder that covers the call is known. */
+  async enqueue(definition: TaskDefinition, args: readonly unknown[], settings: EnqueueSettings = {}): Promise<Receipt> {
+    if (this.#closed) throw new ClosedError('the app is closed: nothing can be enqueued', { task: definition.name });
+    const { clock, publishTimeout } = this.#parts;
+    const packed = pack(definition, args);
+    const key = definition.key?.(args);
+    const deadline = clock.monotonic() + publishTimeout;
+    const job: Job = { definition, args: packed, id: clock.uuid(), key, delay: settings.delay ?? 0, deadline };
+    const result = definition.unique === undefined || key === undefined ? this.#plain(job) : this.#unique(job, key);
+    return this.#track(result);
+  }
+
+  /** Refuses new work, then waits for what is on its way: publishes and confirms. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    while (this.#open.size > 0) await Promise.allSettled(this.#open);
+  }
+
+  #track<T>(work: Promise<T>): Promise<T> {
+    this.#open.add(work);
+    const forget = (): void => void this.#open.delete(work);
+    work.then(forget, forget);
+    return work;
+  }
+
+  async #plain(job: Job): Promise<Receipt> {
+    const lock: MessageLock | undefined = job.key === undefined ? undefined : { key: job.key, mode: 'worker', fence: undefined };
+    await this.#publish(job, lock);
+    return this.#enqueued(job);
+  }
+
+  async #unique(job: Job, key: string): Promise<Receipt> {
+    const record = recordName(this.#parts.namespace, job.definition.name, key);
+    for (;;) {
+      const flight = this.#flights.get(record);
+      if (flight === undefined) return this.#lead(job, key, record);
+      const holder = await flight.join();
+      if (holder !== undefined) return this.#discarded(job, holder);
+      if (this.#parts.clock.monotonic() >= job.deadline) {
+        throw new DuplicateUndecidedError('another enqueue of this key failed until publishTimeout; nothing was published', {
+          record,
+        });
+      }
+    }
+  }
+
+  async #lead(job: Job, key: string, record: string): Promise<Receipt> {
+    const flight = new Flight();
+    this.#flights.set(record, flight);
+    try {
+      await flight.gather();
+      const reserved = await this.#reservation.reserve({ record, owner: job.id, deadline: job.deadline });
+      if ('holder' in reserved) {
+        const holder = { id: reserved.holder.owner, phase: reserved.holder.phase };
+        flight.land({ holder, enqueued: false });
+        return this.#discarded(job, holder);
+      }
+      flight.depart();
+      await this.#publishReserved(job, key, record, reserved.identity);
+      flight.land({ holder: { id: job.id, phase: 'queued' }, enqueued: true });
+      return this.#enqueued(job);
+    } finally {
+      this.#flights.delete(record);
+      flight.land(undefined);
+    }
+  }
+
+  /** The key is let go when there is certainly no message; on an unknown outcome it stays until its window ends. */
+  async #publishReserved(job: Job, key: string, record: string, identity: Identity): Promise<void> {
+    const window = this.#keepWindowOpen(record, identity);
+    try {
+      await this.#publish(job, { key, mode: 'enqueue', fence: identity.fence });
+    } catch (error) {
+      if (!(error instanceof PublishOutcomeUnknownError)) await this.#parts.guard.abandon(record, identity);
+      throw error;
+    } finally {
+      window.close();
+    }
+    void this.#track(this.#confirm(record, identity, job.delay + (job.definition.unique?.ttl ?? 0)));
+  }
+
+  /** While a message is being published again and again, its key must not fall to a newcomer. */
+  #keepWindowOpen(record: string, identity: Identity): { close(): void } {
+    const { clock, guard } = this.#parts;
+    let timer = clock.after(PUBLISH_WINDOW / 3, extend);
+    function extend(): void {
+      timer = clock.after(PUBLISH_WINDOW / 3, extend);
+      void guard.extendPublishing(record, identity, PUBLISH_WINDOW);
+    }
+    return { close: () => timer.cancel() };
+  }
+
+  async #confirm(record: string, identity: Identity, ttl: number): Promise<void> {
+    for (let tries = 1; tries <= CONFIRM_TRIES; tries++) {
+      if ((await this.#parts.guard.confirm(record, identity, ttl)) !== 'unknown') return;
+    }
+  }
+
+  #publish(job: Job, lock: MessageLock | undefined): Promise<void> {
+    const { clock, transport, origin } = this.#parts;
+    const { definition, id, args, delay } = job;
+    const enqueuedAt = clock.now();
+    const root = { rootId: undefined, parentId: undefined, headers: {} };
+    const message = { ...root, id, task: definition.name, args, kwargs: {}, attempt: 1, lock, enqueuedAt, priority: definition.priority };
+    return transport.publish({
+      queue: definition.queue,
+      frame: encode(message, origin),
+      due: delay > 0 ? enqueuedAt + delay : undefined,
+      timeout: Math.max(job.deadline - clock.monotonic(), 1),
+    });
+  }
+
+  #enqueued({ definition, id, key, delay }: Job): Receipt {
+    this.#parts.signals.emit('task:enqueued', { task: definition.name, id, key, queue: definition.queue, delay });
+    return new Receipt(key, { id });
+  }
+
+  #discarded({ definition, id, key }: Job, holder: ReceiptHolder): Receipt {
+    const reason: DiscardReason = holder.phase === 'publishing' ? 'queued' : holder.phase;
+    this.#parts.signals.emit('task:discarded', { task: definition.name, id, key, holder, side: 'enqueue', reason });
+    return new Receipt(key, { holder });
+  }
+}

@@ -1,0 +1,41 @@
+import type { ReceiptHolder } from './receipt.js';
+
+/** What a leader's enqueue came to; undefined when it failed. */
+export type Landing = { readonly holder: ReceiptHolder; readonly enqueued: boolean } | undefined;
+
+/**
+ * How far a leader is. A newcomer may lean on what the leader learns only if it asked before the leader did:
+ * - `gathering`: the claim was not sent yet, so whatever it finds holds for the newcomer too;
+ * - `claiming`: a refusal may be older than the newcomer, but a grant leads to a message that is published later;
+ * - `publishing`: the run may have begun before the newcomer asked.
+ */
+type Stage = 'gathering' | 'claiming' | 'publishing';
+
+/** One enqueue of a key on its way; concurrent ones of this process may share its claim. */
+export class Flight {
+  #stage: Stage = 'gathering';
+  #land!: (landing: Landing) => void;
+  readonly #landed = new Promise<Landing>((resolve) => (this.#land = resolve));
+
+  /** Lets every newcomer of this tick join before the claim is sent. */
+  async gather(): Promise<void> {
+    await Promise.resolve();
+    this.#stage = 'claiming';
+  }
+
+  depart(): void {
+    this.#stage = 'publishing';
+  }
+
+  land(landing: Landing): void {
+    this.#land(landing);
+  }
+
+  /** Waits for the leader. Resolves to the holder when the newcomer is covered by it, else to undefined: ask again. */
+  async join(): Promise<ReceiptHolder | undefined> {
+    const stage = this.#stage;
+    const landing = await this.#landed;
+    if (landing === undefined || stage === 'publishing') return undefined;
+    return stage === 'gathering' || landing.enqueued ? landing.holder : undefined;
+  }
+}

@@ -1,0 +1,114 @@
+import { pause, type Clock } from '../clock.js';
+import { DuplicateUndecidedError, LockUnavailableError } from '../errors.js';
+import type { FenceSource } from '../fence.js';
+import type { ClaimAnswer, Guard, Holder, Identity } from '../guard.js';
+import { PUBLISH_WINDOW } from '../uniqueness.js';
+
+/** Who asks for a key, and until when. */
+export interface Wish {
+  readonly record: string;
+  /** Task id. */
+  readonly owner: string;
+  /** By `clock.monotonic()`. */
+  readonly deadline: number;
+}
+
+/** The key is ours for the publish window, or somebody else will run (or runs) it. */
+export type Reserved = { readonly identity: Identity } | { readonly holder: Holder };
+
+/** How long an unreachable Redis is waited for before the caller gets its error, ms: a restart, not an outage. */
+const REACH = 1_000;
+
+/** Waits between two claims, ms: short at first, for a publish is a matter of milliseconds. */
+const backoff = (clock: Clock, round: number): number => Math.min(5 * 2 ** round, 250) * (0.5 + clock.random());
+
+/** The producer's half of the lock: claims the publish window of a key, or finds out who has it. */
+export class Reservation {
+  readonly #guard: Guard;
+  readonly #fences: FenceSource;
+  readonly #clock: Clock;
+
+  constructor(parts: { guard: Guard; fences: FenceSource; clock: Clock }) {
+    this.#guard = parts.guard;
+    this.#fences = parts.fences;
+    this.#clock = parts.clock;
+  }
+
+  /**
+   * @throws DuplicateUndecidedError when nothing was decided until the deadline.
+   * @throws LockUnavailableError when Redis cannot be reached.
+   */
+  async reserve(wish: Wish): Promise<Reserved> {
+    const undecided: Identity[] = [];
+    const started = this.#clock.monotonic();
+    let seen = 0;
+    for (let round = 0; ; round++) {
+      const identity = { owner: wish.owner, fence: this.#fences.next(seen) };
+      const answer = await this.#claim(wish.record, identity);
+      if (answer.outcome === 'granted') return { identity };
+      if (answer.outcome === 'fence') {
+        seen = answer.highest;
+        if (this.#clock.monotonic() < wish.deadline) continue;
+      }
+      if (answer.outcome === 'unknown') undecided.push(identity);
+      if (isEvidence(answer) && (await this.#withdraw(wish.record, undecided))) return { holder: answer.holder };
+      await this.#giveUpOrWait(wish, answer, { undecided, started, round });
+    }
+  }
+
+  /** A grant that took longer than the window it grants is none (protocol.md, client rule 7). */
+  async #claim(record: string, identity: Identity): Promise<ClaimAnswer> {
+    const sent = this.#clock.monotonic();
+    const answer = await this.#guard.claimPublishing(record, { ...identity, window: PUBLISH_WINDOW, expires: 0 });
+    const late = answer.outcome === 'granted' && this.#clock.monotonic() - sent >= PUBLISH_WINDOW;
+    return late ? { outcome: 'unknown', cause: undefined } : answer;
+  }
+
+  /** Nothing is dropped while a claim of ours may still be executed and then hold the key for nobody. */
+  async #withdraw(record: string, undecided: Identity[]): Promise<boolean> {
+    const answers = await Promise.all(undecided.map((identity) => this.#guard.abandon(record, identity)));
+    return answers.every((answer) => answer === 'ok');
+  }
+
+  async #giveUpOrWait(
+    wish: Wish,
+    answer: ClaimAnswer,
+    state: { undecided: Identity[]; started: number; round: number },
+  ): Promise<void> {
+    const now = this.#clock.monotonic();
+    const reach = answer.outcome === 'unavailable' ? Math.min(wish.deadline, state.started + REACH) : wish.deadline;
+    if (answer.outcome === 'clock' || now >= reach) {
+      await this.#withdraw(wish.record, state.undecided);
+      throw failure(wish, answer);
+    }
+    await pause(this.#clock, Math.min(backoff(this.#clock, state.round), reach - now));
+  }
+}
+
+/** `publishing` is never enough to drop anything: the message may not exist (client rule 2). */
+function isEvidence(answer: ClaimAnswer): answer is Extract<ClaimAnswer, { outcome: 'held' }> {
+  return answer.outcome === 'held' && answer.holder.phase !== 'publishing';
+}
+
+function failure(wish: Wish, answer: ClaimAnswer): Error {
+  const data = { record: wish.record, id: wish.owner, answer: answer.outcome };
+  const cause = 'cause' in answer ? answer.cause : undefined;
+  if (answer.outcome === 'unavailable') {
+    return new LockUnavailableError(
+      'Redis cannot be reached, so nobody can say whether this task is a duplicate; nothing was published',
+      data,
+      cause,
+    );
+  }
+  if (answer.outcome === 'clock') {
+    return new LockUnavailableError(
+      `the clock of this machine is ${Math.round(answer.skew / 1000)} s ahead of Redis's: set it right; nothing was published`,
+      data,
+    );
+  }
+  return new DuplicateUndecidedError(
+    'within publishTimeout nobody could say whether this task is a duplicate; nothing was published',
+    data,
+    cause,
+  );
+}

@@ -1,0 +1,73 @@
+import { hostname } from 'node:os';
+import { checkPair, openGuard, openTransport } from './adapters.js';
+import type { AppSettings } from './app-options.js';
+import { Client } from './client/client.js';
+import type { Clock } from './clock.js';
+import { FenceSource } from './fence.js';
+import type { Guard } from './guard.js';
+import type { Registry } from './registry.js';
+import type { Signals } from './signals.js';
+import type { Transport } from './transport.js';
+
+/** What an app is made of before anything is opened. */
+export interface LinkParts {
+  readonly settings: AppSettings;
+  readonly registry: Registry;
+  readonly clock: Clock;
+  readonly signals: Signals;
+}
+
+/** An app's open links, and the client on them. */
+export interface Links {
+  readonly transport: Transport;
+  readonly guard: Guard;
+  readonly fences: FenceSource;
+  readonly client: Client;
+}
+
+/** Opens broker and locks, and declares the queues of the app's tasks. Whatever was opened is closed when it fails. */
+export async function openLinks(parts: LinkParts, timeout: number): Promise<Links> {
+  const { settings, clock, signals } = parts;
+  checkPair(settings);
+  const { namespace, publishTimeout } = settings;
+  const adapter = { namespace, clock, connectionName: `${namespace} ${hostname()} ${process.pid}` };
+  const transport = await openTransport(settings.broker, adapter);
+  const guard = await openGuard(settings.locks, adapter);
+  listen(transport, guard, signals);
+  try {
+    await Promise.all([transport.connect(timeout), guard.connect(timeout)]);
+    await transport.declare(queuesOf(parts));
+  } catch (error) {
+    await Promise.allSettled([transport.close(), guard.close()]);
+    throw error;
+  }
+  const fences = new FenceSource(clock);
+  const origin = `${process.pid}@${hostname()}`;
+  const client = new Client({ transport, guard, fences, clock, signals, namespace, publishTimeout, origin });
+  return { transport, guard, fences, client };
+}
+
+/** Publishes and confirms first, then the broker; Redis last, for whatever ends on the way frees its key. */
+export async function closeLinks({ client, transport, guard }: Links): Promise<void> {
+  await client.close();
+  await transport.close();
+  await guard.close();
+}
+
+function queuesOf({ settings, registry }: LinkParts): { name: string }[] {
+  const names = new Set([...registry.definitions.map(({ queue }) => queue), ...Object.keys(settings.queues)]);
+  return [...names].map((name) => ({ ...settings.queues[name], name }));
+}
+
+function listen(transport: Transport, guard: Guard, signals: Signals): void {
+  const { address } = transport;
+  transport.listen({
+    connected: (link) => signals.emit('broker:connected', { link, address }),
+    disconnected: (link, error) => signals.emit('broker:disconnected', { link, error }),
+    blocked: (blocked, reason) => signals.emit('broker:blocked', { blocked, reason }),
+  });
+  guard.listen({
+    available: (error) => signals.emit('redis:unavailable', { error }),
+    warn: (message) => signals.emit('redis:warning', { message }),
+  });
+}

@@ -1,0 +1,99 @@
+import type { Phase } from './guard.js';
+import { toError } from './errors.js';
+
+/** The task and the message an event is about. */
+export interface TaskEvent {
+  readonly task: string;
+  readonly id: string;
+  /** The unique key, when the task has one. */
+  readonly key: string | undefined;
+}
+
+/** An event of one run on a worker. */
+export interface RunEvent extends TaskEvent {
+  readonly queue: string;
+  /** From 1. */
+  readonly attempt: number;
+}
+
+/** Why a duplicate was dropped: its holder waits, runs, is kept, or a run that covers it has ended. */
+export type DiscardReason = 'queued' | 'running' | 'kept' | 'done';
+
+/** Every event with its payload: a closed table. Each payload is one frozen object. */
+export interface TaskEvents {
+  'task:enqueued': TaskEvent & { readonly queue: string; readonly delay: number };
+  /** `id` was dropped, `holder.id` keeps the key. */
+  'task:discarded': TaskEvent & {
+    readonly holder: { readonly id: string; readonly phase: Phase | undefined };
+    readonly side: 'enqueue' | 'worker';
+    readonly reason: DiscardReason;
+  };
+  'task:started': RunEvent & { readonly redelivered: boolean; readonly fence: number | undefined };
+  'task:progress': RunEvent & { readonly done: number; readonly total: number };
+  /** What a task said by `taskContext().log`. */
+  'task:log': RunEvent & { readonly level: LogLevel; readonly message: string; readonly data: object | undefined };
+  /** `recovered`: it had succeeded on an earlier delivery whose acknowledgement got lost; nothing ran now. */
+  'task:succeeded': RunEvent & { readonly seconds: number; readonly recovered: boolean };
+  /** One attempt ended badly, or was aborted; what becomes of it follows as `retried` or `dead`, or it is delivered again. */
+  'task:failed': RunEvent & { readonly error: Error; readonly seconds: number };
+  /** `delay` in ms; `attempt` is the one that failed. */
+  'task:retried': RunEvent & { readonly delay: number; readonly error: Error };
+  'task:dead': RunEvent & { readonly code: string; readonly error: Error };
+  /** The body ignored its abort signal: its message went back, its key stays until the lease ends, its slot until it ends. */
+  'task:overdue': RunEvent & { readonly error: Error };
+  /** The lease of a run is lost; its signal was aborted. */
+  'lock:lost': RunEvent & { readonly error: Error };
+  /** A delivery waits for an earlier attempt's lease to end, at most `left` ms. */
+  'lock:waiting': RunEvent & { readonly left: number };
+  'broker:connected': { readonly link: 'publish' | 'consume'; readonly address: string };
+  'broker:disconnected': { readonly link: 'publish' | 'consume'; readonly error: Error | undefined };
+  'broker:blocked': { readonly blocked: boolean; readonly reason: string | undefined };
+  /** No quorum of Redis nodes answers (`error`), or it does again (undefined). */
+  'redis:unavailable': { readonly error: Error | undefined };
+  'redis:warning': { readonly message: string };
+  'worker:ready': { readonly queues: readonly string[]; readonly concurrency: number };
+  'worker:quiet': { readonly running: number };
+  'worker:stopped': { readonly aborted: number };
+  /** A listener threw; nothing else changed. */
+  'listener:failed': { readonly event: string; readonly error: Error };
+}
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+export type EventName = keyof TaskEvents;
+export type Listener<E extends EventName> = (event: Readonly<TaskEvents[E]>) => void;
+
+/** The one place where the library says what happens. Logs and metrics are subscribers. */
+export class Signals {
+  readonly #listeners = new Map<EventName, Set<Listener<never>>>();
+
+  /** Returns the function that unsubscribes. */
+  on<E extends EventName>(event: E, listener: Listener<E>): () => void {
+    const listeners = this.#listeners.get(event) ?? new Set();
+    this.#listeners.set(event, listeners.add(listener));
+    return () => void listeners.delete(listener);
+  }
+
+  emit<E extends EventName>(event: E, payload: TaskEvents[E]): void {
+    const listeners = this.#listeners.get(event);
+    if (listeners === undefined) return;
+    const frozen = Object.freeze(payload) as never;
+    for (const listener of listeners) this.#tell(event, listener, frozen);
+  }
+
+  #tell(event: EventName, listener: Listener<never>, payload: never): void {
+    try {
+      // A listener may be an async function in spite of its type: its rejection is a failure like any other.
+      const returned: unknown = listener(payload);
+      if (returned instanceof Promise) returned.catch((error: unknown) => this.#failed(event, error));
+    } catch (error) {
+      this.#failed(event, error);
+    }
+  }
+
+  #failed(event: EventName, thrown: unknown): void {
+    const error = toError(thrown);
+    // A failing reporter has nobody left to report to but the process.
+    if (event === 'listener:failed' || !this.#listeners.has('listener:failed')) process.emitWarning(error);
+    else this.emit('listener:failed', { event, error });
+  }
+}

@@ -1,0 +1,23 @@
+import type { Receipt } from './client/receipt.js';
+
+type Method = (...args: never[]) => unknown;
+
+/** The methods of a service, each of which enqueues instead of running and gives a receipt. */
+export type Stub<T> = {
+  readonly [K in keyof T as T[K] extends Method ? K : never]: T[K] extends (...args: infer A) => unknown
+    ? (...args: A) => Promise<Receipt>
+    : never;
+};
+
+/** A stub whose every method calls `enqueue` with its name. It is no promise, and shows nothing else of an object. */
+export function makeStub<T extends object>(enqueue: (method: string, args: unknown[]) => Promise<Receipt>): Stub<T> {
+  const methods = new Map<string, (...args: unknown[]) => Promise<Receipt>>();
+  const methodOf = (name: string): ((...args: unknown[]) => Promise<Receipt>) => {
+    const known = methods.get(name) ?? ((...args) => enqueue(name, args));
+    methods.set(name, known);
+    return known;
+  };
+  const get = (_: object, name: string | symbol): unknown =>
+    typeof name === 'symbol' || name === 'then' ? undefined : methodOf(name);
+  return new Proxy(Object.create(null) as object, { get }) as Stub<T>;
+}

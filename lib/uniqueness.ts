@@ -1,0 +1,21 @@
+import type { MessageLock } from './message.js';
+import type { TaskDefinition, UniquePolicy } from './task-definition.js';
+
+/** How long a producer keeps a key while it publishes, ms. Whoever dies in between blocks the key no longer than this. */
+export const PUBLISH_WINDOW = 5_000;
+
+/** What holds where a declaration is silent, or where there is none (a message of an unknown task). */
+export const DEFAULT_POLICY: UniquePolicy = { onDuplicate: 'discard', ttl: 600_000, lease: 15_000 };
+
+/** The name of a key's record: one Redis key, so one slot of a cluster. */
+export const recordName = (namespace: string, task: string, key: string): string => `${namespace}:lock:${task}:${key}`;
+
+/** The policy by which a worker treats the key: `@ShouldCompute`'s if there is one, else that of `@Task({ unique })`. */
+export const workerPolicy = (definition: TaskDefinition | undefined): UniquePolicy =>
+  definition?.shouldCompute ?? definition?.unique ?? DEFAULT_POLICY;
+
+/** The lock of a message that a foreign producer sent without one. Throws `KeyError`. */
+export function lockOf(definition: TaskDefinition, args: readonly unknown[]): MessageLock | undefined {
+  if (definition.key === undefined) return undefined;
+  return { key: definition.key(args), mode: definition.unique === undefined ? 'worker' : 'enqueue', fence: undefined };
+}

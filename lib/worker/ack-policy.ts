@@ -1,0 +1,173 @@
+import { deadLetter, republish } from '../celery-protocol.js';
+import { pause, type Clock } from '../clock.js';
+import type { Guard, HoldAnswer } from '../guard.js';
+import type { Frame } from '../message.js';
+import type { Signals } from '../signals.js';
+import { deadQueue, type Transport } from '../transport.js';
+import { workerPolicy } from '../uniqueness.js';
+import type { Lease } from './lease.js';
+import type { Outcome } from './outcome.js';
+import type { Run } from './run.js';
+
+/** What the ack policy works with. */
+export interface AckPolicyParts {
+  readonly transport: Transport;
+  readonly guard: Guard;
+  readonly clock: Clock;
+  readonly signals: Signals;
+  /** Bounds the publish of a retry or a dead letter, ms. */
+  readonly publishTimeout: number;
+}
+
+/** How often Redis is asked when it does not answer; each of these is safe to repeat. */
+const TRIES = 3;
+/** Between a failed publish and the message's return to its queue, ms. */
+const PAUSE = 1_000;
+
+/**
+ * The one place that turns an outcome into ack, put back, retry or dead letter. A message is acknowledged only after
+ * its key's record says so; whatever is lost or unknown on the way puts it back.
+ */
+export class AckPolicy {
+  readonly #parts: AckPolicyParts;
+
+  constructor(parts: AckPolicyParts) {
+    this.#parts = parts;
+  }
+
+  async settle(run: Run, outcome: Outcome): Promise<void> {
+    switch (outcome.kind) {
+      case 'succeeded':
+        return this.#finish(run);
+      case 'covered':
+        return this.#covered(run, outcome);
+      case 'discarded':
+        return this.#discarded(run, outcome.holder);
+      case 'retry':
+        return this.#retry(run, outcome);
+      case 'dead':
+        return this.#bury(run, outcome);
+      case 'parked':
+        await this.#goOnLater(run, outcome.delay, run.head.attempt);
+        return;
+      case 'aborted':
+        await this.letGo(run);
+        return this.#putBack(run);
+      case 'overdue':
+        // The body goes on and keeps the key: the next run waits until its lease has ended (client rule 8).
+        run.lease?.stop();
+        this.#parts.signals.emit('task:overdue', { ...run.event(), error: outcome.error });
+        return this.#putBack(run);
+      case 'returned':
+        return this.#putBack(run);
+    }
+  }
+
+  /** Frees the key of a body that has ended after its abort. Never by release: that would call the task done. */
+  async letGo({ lease }: Run): Promise<void> {
+    if (lease === undefined) return;
+    lease.stop();
+    await repeat(() => this.#parts.guard.abandon(lease.record, lease.identity));
+  }
+
+  async #finish(run: Run): Promise<void> {
+    const answer = await this.#release(run, false);
+    if (answer !== 'ok') return this.#notReleased(run, answer);
+    run.delivery.ack();
+    const seconds = run.seconds(this.#parts.clock);
+    this.#parts.signals.emit('task:succeeded', { ...run.event(), seconds, recovered: false });
+  }
+
+  #covered(run: Run, { own, id }: Extract<Outcome, { kind: 'covered' }>): void {
+    run.delivery.ack();
+    if (own) return this.#parts.signals.emit('task:succeeded', { ...run.event(), seconds: 0, recovered: true });
+    const { task, id: dropped, key } = run.event();
+    const holder = { id, phase: undefined };
+    this.#parts.signals.emit('task:discarded', { task, id: dropped, key, holder, side: 'worker', reason: 'done' });
+  }
+
+  #discarded(run: Run, holder: Extract<Outcome, { kind: 'discarded' }>['holder']): void {
+    run.delivery.ack();
+    const { task, id, key } = run.event();
+    const { owner, phase } = holder;
+    const reason = phase === 'publishing' ? 'queued' : phase;
+    this.#parts.signals.emit('task:discarded', { task, id, key, holder: { id: owner, phase }, side: 'worker', reason });
+  }
+
+  async #retry(run: Run, { delay, error }: Extract<Outcome, { kind: 'retry' }>): Promise<void> {
+    const published = await this.#goOnLater(run, delay, run.head.attempt + 1, await this.#hold(run, delay));
+    if (published) this.#parts.signals.emit('task:retried', { ...run.event(), delay, error });
+  }
+
+  /** Newer arguments wait: a fresh delivery takes them up. Otherwise the key is not ours, or nobody knows. */
+  async #notReleased(run: Run, answer: HoldAnswer): Promise<void> {
+    if (answer === 'marked') await this.#goOnLater(run, 0, 1, await this.#hold(run, 0));
+    else this.#putBack(run);
+  }
+
+  /** The dead letter first: a crash after it repeats it, a crash before a release would lose it. */
+  async #bury(run: Run, { code, error }: Extract<Outcome, { kind: 'dead' }>): Promise<void> {
+    const { delivery, head } = run;
+    const { queue } = delivery;
+    const reason = { code, reason: error.message, stack: error.stack, at: this.#parts.clock.now(), queue, attempt: head.attempt };
+    const buried = await this.#publish(deadQueue(queue), deadLetter(delivery.frame, reason), undefined);
+    if (!buried) {
+      await this.letGo(run);
+      return this.#putBack(run);
+    }
+    const answer = await this.#release(run, true);
+    if (answer !== 'ok') return this.#notReleased(run, answer);
+    delivery.ack();
+    this.#parts.signals.emit('task:dead', { ...run.event(), code, error });
+  }
+
+  /** Publishes the message afresh, then acks this delivery. When either is impossible, the delivery goes back. */
+  async #goOnLater(run: Run, delay: number, attempt: number, held: HoldAnswer = 'ok'): Promise<boolean> {
+    const due = this.#parts.clock.now() + delay;
+    const frame = republish(run.delivery.frame, { attempt, due, lock: run.lock });
+    const published = held === 'ok' && (await this.#publish(run.delivery.queue, frame, due));
+    if (published) run.delivery.ack();
+    else this.#putBack(run);
+    return published;
+  }
+
+  #putBack(run: Run): void {
+    run.delivery.requeue();
+  }
+
+  async #publish(queue: string, frame: Frame, due: number | undefined): Promise<boolean> {
+    const { transport, publishTimeout: timeout } = this.#parts;
+    try {
+      await transport.publish({ queue, frame, due, timeout });
+      return true;
+    } catch {
+      // The delivery is still ours to give back, but not at once: it would come round again as fast as it failed.
+      await pause(this.#parts.clock, PAUSE);
+      return false;
+    }
+  }
+
+  #release(run: Run, dead: boolean): Promise<HoldAnswer> {
+    const end = { seq: run.lock?.fence ?? 0, dead };
+    return this.#last(run, ({ record, identity }) => this.#parts.guard.release(record, identity, end));
+  }
+
+  #hold(run: Run, delay: number): Promise<HoldAnswer> {
+    const ttl = delay + workerPolicy(run.definition).ttl;
+    return this.#last(run, ({ record, identity }) => this.#parts.guard.hold(record, identity, ttl));
+  }
+
+  /** The last use of a lease; a plain task has none, and nothing to say. */
+  async #last({ lease }: Run, use: (lease: Lease) => Promise<HoldAnswer>): Promise<HoldAnswer> {
+    if (lease === undefined) return 'ok';
+    lease.stop();
+    return repeat(() => use(lease));
+  }
+}
+
+/** Asks again while nobody knows. */
+async function repeat<A>(ask: () => Promise<A | 'unknown'>): Promise<A | 'unknown'> {
+  let answer = await ask();
+  for (let tries = 1; answer === 'unknown' && tries < TRIES; tries++) answer = await ask();
+  return answer;
+}

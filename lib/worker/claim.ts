@@ -1,0 +1,129 @@
+import type { Clock } from '../clock.js';
+import type { LeaseLostError } from '../errors.js';
+import type { FenceSource } from '../fence.js';
+import type { ClaimAnswer, Guard, Holder, Identity } from '../guard.js';
+import type { Signals } from '../signals.js';
+import { workerPolicy } from '../uniqueness.js';
+import { Lease } from './lease.js';
+import type { Outcome } from './outcome.js';
+import type { Run } from './run.js';
+import type { Seat } from './seat.js';
+
+/** What claims work with. */
+export interface ClaimParts {
+  readonly guard: Guard;
+  readonly fences: FenceSource;
+  readonly clock: Clock;
+  readonly signals: Signals;
+  readonly draining: AbortSignal;
+}
+
+/** How often a waiting delivery looks whether the key is free, ms: an earlier attempt that heeds its signal ends early. */
+const LOOK = 500;
+/** Tries without a decision, about four seconds of them, before the message goes back. */
+const TRIES = 8;
+
+/** One delivery's way to its key. */
+interface Attempt {
+  readonly nonce: string;
+  readonly undecided: Identity[];
+  seen: number;
+  trouble: number;
+  announced: boolean;
+}
+
+/** The next step after an answer: an end, or a wait before the next claim. */
+type Step = Outcome | { readonly kind: 'wait'; readonly ms: number };
+
+/** The worker's half of the lock: a delivery gets its key, or an outcome that says why not. */
+export class Claimer {
+  readonly #parts: ClaimParts;
+
+  constructor(parts: ClaimParts) {
+    this.#parts = parts;
+  }
+
+  /** Undefined when the run holds its key (or needs none). */
+  async claim(run: Run, seat: Seat): Promise<Outcome | undefined> {
+    if (run.record === undefined) return undefined;
+    const attempt = { nonce: this.#parts.clock.uuid().slice(0, 8), undecided: [], seen: 0, trouble: 0, announced: false };
+    for (;;) {
+      if (run.delivery.stale || this.#parts.draining.aborted) return this.#end(run, attempt, { kind: 'returned' });
+      const step = await this.#once(run, run.record, attempt);
+      if (step === undefined) return undefined;
+      if (step.kind !== 'wait') return this.#end(run, attempt, step);
+      run.stage = 'waiting';
+      const waited = step.ms === 0 || (await seat.wait(step.ms));
+      if (!waited) return this.#end(run, attempt, { kind: 'parked', delay: Math.max(1_000, step.ms) });
+    }
+  }
+
+  async #once(run: Run, record: string, attempt: Attempt): Promise<Step | undefined> {
+    const { guard, fences, clock } = this.#parts;
+    run.stage = 'claiming';
+    const identity = { owner: run.head.id, fence: fences.next(attempt.seen) };
+    const { lease } = workerPolicy(run.definition);
+    const { nonce } = attempt;
+    const { copy } = run.head;
+    const sent = clock.monotonic();
+    const claim = { ...identity, nonce, copy, seq: run.lock?.fence, lease, strategy: 'discard' as const };
+    const answer = await guard.claimRunning(record, claim);
+    const late = clock.monotonic() - sent >= lease;
+    if (answer.outcome === 'granted' && !late) {
+      run.lease = new Lease(this.#parts, { record, identity, lease, sent }, (error) => this.#lost(run, error));
+      return undefined;
+    }
+    if (answer.outcome === 'unknown' || answer.outcome === 'granted') attempt.undecided.push(identity);
+    return this.#read(run, attempt, answer);
+  }
+
+  #read(run: Run, attempt: Attempt, answer: ClaimAnswer): Step {
+    switch (answer.outcome) {
+      case 'done':
+        return { kind: 'covered', own: answer.own, id: answer.id };
+      case 'held':
+        return answer.own === undefined ? this.#refused(answer.holder) : this.#again(run, attempt, answer);
+      case 'fence':
+        attempt.seen = answer.highest;
+        return { kind: 'wait', ms: 0 };
+      case 'granted':
+      case 'clock':
+      case 'unknown':
+      case 'unavailable':
+        return attempt.trouble++ < TRIES ? { kind: 'wait', ms: this.#backoff(attempt.trouble) } : { kind: 'returned' };
+    }
+  }
+
+  /** Held by another task. A holder that publishes is no evidence: its message may not exist. */
+  #refused(holder: Holder): Step {
+    return holder.phase === 'publishing' ? { kind: 'wait', ms: this.#backoff(1) } : { kind: 'discarded', holder };
+  }
+
+  /**
+   * Held by another attempt of this very task. The same copy was delivered again: its holder is stopped by now, and its
+   * lease is waited out. Another copy is left alone; two that stopped each other would never end.
+   */
+  #again(run: Run, attempt: Attempt, { own, holder }: Extract<ClaimAnswer, { outcome: 'held' }>): Step {
+    if (own === 'other-copy') return { kind: 'parked', delay: Math.max(1_000, holder.left) };
+    if (!attempt.announced) this.#parts.signals.emit('lock:waiting', { ...run.event(), left: holder.left });
+    attempt.announced = true;
+    return { kind: 'wait', ms: Math.min(holder.left + 1, LOOK * (0.5 + this.#parts.clock.random())) };
+  }
+
+  #backoff(round: number): number {
+    return Math.min(20 * 2 ** round, 1_000) * (0.5 + this.#parts.clock.random());
+  }
+
+  /** Before a message is dropped or goes its way, no claim of it may be left that could still be executed. */
+  async #end(run: Run, attempt: Attempt, outcome: Outcome): Promise<Outcome> {
+    const { record } = run;
+    if (record === undefined || attempt.undecided.length === 0) return outcome;
+    const answers = await Promise.all(attempt.undecided.map((identity) => this.#parts.guard.abandon(record, identity)));
+    return answers.every((answer) => answer === 'ok') ? outcome : { kind: 'returned' };
+  }
+
+  #lost(run: Run, error: LeaseLostError): void {
+    this.#parts.signals.emit('lock:lost', { ...run.event(), error });
+    run.abort(error);
+  }
+}

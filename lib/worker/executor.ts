@@ -1,0 +1,126 @@
+import type { Clock } from '../clock.js';
+import { duration } from '../duration.js';
+import { RejectTask, RetryTask, TaskError, toError } from '../errors.js';
+import { backoff } from '../retry-policy.js';
+import type { Signals } from '../signals.js';
+import { runInScope } from '../task-context.js';
+import type { RetryPolicy, TaskDefinition } from '../task-definition.js';
+import type { Claimer } from './claim.js';
+import type { Outcome } from './outcome.js';
+import { RunContext } from './run-context.js';
+import type { Ending, Run } from './run.js';
+import type { Seat } from './seat.js';
+
+/** Where the services' instances come from. */
+export interface Instances {
+  of(definition: TaskDefinition): object | Promise<object>;
+}
+
+/** What an executor works with. */
+export interface ExecutorParts {
+  readonly clock: Clock;
+  readonly signals: Signals;
+  readonly claimer: Claimer;
+  readonly instances: Instances;
+  /** The app of the run, for `tasks(Class)` inside a body. */
+  readonly app: object;
+}
+
+/** How long an aborted body may take to end before its message goes back without it, ms. */
+export const ABORT_GRACE = 1_000;
+/** Below this a delivery that is not due waits here, ms; else the broker keeps it. */
+const SHORT_DELAY = 1_000;
+
+const GIVEN_BACK = new TaskError('GIVEN_BACK', 'the message went back to the queue before its body began');
+
+/** Takes one delivery through its steps. Each step either ends it with an outcome or lets it pass. */
+export class Executor {
+  readonly #parts: ExecutorParts;
+
+  constructor(parts: ExecutorParts) {
+    this.#parts = parts;
+  }
+
+  async execute(run: Run, seat: Seat): Promise<Outcome> {
+    return (
+      (await this.#untilDue(run, seat)) ??
+      (await this.#seated(run, seat)) ??
+      (await this.#parts.claimer.claim(run, seat)) ??
+      this.#fitToRun(run) ??
+      (await this.#body(run))
+    );
+  }
+
+  async #untilDue(run: Run, seat: Seat): Promise<Outcome | undefined> {
+    const wait = (run.head.due ?? 0) - this.#parts.clock.now();
+    if (wait <= 0) return undefined;
+    const waited = wait < SHORT_DELAY && (await seat.wait(wait));
+    return waited ? undefined : { kind: 'parked', delay: wait };
+  }
+
+  async #seated(run: Run, seat: Seat): Promise<Outcome | undefined> {
+    await seat.take();
+    return run.delivery.stale ? { kind: 'returned' } : undefined;
+  }
+
+  /** The lock is taken by now, so that whatever is wrong here ends as every other failure: dead letter, key freed. */
+  #fitToRun({ delivery, problem, aborted }: Run): Outcome | undefined {
+    if (delivery.stale) return { kind: 'aborted', error: aborted ?? GIVEN_BACK };
+    if (aborted !== undefined) return { kind: 'aborted', error: aborted };
+    return problem && { kind: 'dead', code: problem instanceof TaskError ? problem.code : 'FAILED', error: problem };
+  }
+
+  async #body(run: Run): Promise<Outcome> {
+    const definition = run.definition as TaskDefinition;
+    if (!definition.acksLate && run.delivery.ack() === 'stale') return { kind: 'aborted', error: GIVEN_BACK };
+    run.stage = 'running';
+    run.began = this.#parts.clock.monotonic();
+    const fence = run.lease?.identity.fence;
+    this.#parts.signals.emit('task:started', { ...run.event(), redelivered: run.delivery.redelivered, fence });
+    run.body = this.#call(run, definition);
+    return this.#judge(run, definition, await Promise.race([run.body, this.#overdue(run)]));
+  }
+
+  /** Never rejects: what the body threw is its ending. */
+  async #call(run: Run, definition: TaskDefinition): Promise<Ending> {
+    const { signals, instances, app } = this.#parts;
+    try {
+      const service = await instances.of(definition);
+      const method = Reflect.get(service, definition.method) as (...args: unknown[]) => unknown;
+      await runInScope({ context: new RunContext(run, signals), app }, () => Reflect.apply(method, service, run.args));
+      return { error: undefined };
+    } catch (thrown) {
+      return { error: toError(thrown) };
+    }
+  }
+
+  #overdue({ signal }: Run): Promise<'overdue'> {
+    return new Promise((resolve) => {
+      const grace = (): void => void this.#parts.clock.after(ABORT_GRACE, () => resolve('overdue'));
+      signal.addEventListener('abort', grace, { once: true });
+    });
+  }
+
+  #judge(run: Run, definition: TaskDefinition, ending: Ending | 'overdue'): Outcome {
+    const error = run.aborted ?? (ending === 'overdue' ? GIVEN_BACK : ending.error);
+    if (error === undefined) return { kind: 'succeeded' };
+    this.#parts.signals.emit('task:failed', { ...run.event(), error, seconds: run.seconds(this.#parts.clock) });
+    if (ending === 'overdue') return { kind: 'overdue', error };
+    // What an aborted body returned or threw counts for nothing: it may have ended early because it was asked to.
+    if (run.aborted !== undefined) return { kind: 'aborted', error };
+    return this.#afterFailure(run, definition.retry, error);
+  }
+
+  #afterFailure(run: Run, policy: RetryPolicy, error: Error): Outcome {
+    const { attempt } = run.head;
+    if (error instanceof RejectTask) return { kind: 'dead', code: error.code, error };
+    if (attempt >= policy.attempts) return { kind: 'dead', code: 'FAILED', error };
+    const wished = error instanceof RetryTask ? error.delay : undefined;
+    try {
+      const usual = (): number => backoff(policy, attempt, this.#parts.clock.random());
+      return { kind: 'retry', error, delay: wished === undefined ? usual() : duration(wished, 'the delay of RetryTask') };
+    } catch (wrong) {
+      return { kind: 'dead', code: 'CONFIG', error: toError(wrong) };
+    }
+  }
+}

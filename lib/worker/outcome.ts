@@ -1,0 +1,25 @@
+import type { Holder } from '../guard.js';
+
+/**
+ * How a delivery ended, before anybody has settled it: a closed set. The ack policy alone turns it into ack, put back,
+ * retry or dead letter.
+ */
+export type Outcome =
+  /** The body ended well. */
+  | { readonly kind: 'succeeded' }
+  /** A finished run covers it; `own`: its own, whose acknowledgement got lost. */
+  | { readonly kind: 'covered'; readonly own: boolean; readonly id: string }
+  /** Another task holds the key, by evidence of a quorum. */
+  | { readonly kind: 'discarded'; readonly holder: Holder }
+  /** Run again after `delay` ms. */
+  | { readonly kind: 'retry'; readonly error: Error; readonly delay: number }
+  /** Nothing more can be done. */
+  | { readonly kind: 'dead'; readonly code: string; readonly error: Error }
+  /** Not now: again after `delay` ms, by the broker. No attempt was made. */
+  | { readonly kind: 'parked'; readonly delay: number }
+  /** The run was aborted and its body has ended. */
+  | { readonly kind: 'aborted'; readonly error: Error }
+  /** The run was aborted and its body goes on: it keeps the key. */
+  | { readonly kind: 'overdue'; readonly error: Error }
+  /** Nothing was begun: back into the queue. */
+  | { readonly kind: 'returned' };

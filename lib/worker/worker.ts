@@ -1,0 +1,194 @@
+import { pause, type Clock } from '../clock.js';
+import { ConfigError, DeliveryLostError, toError, WorkerStoppedError } from '../errors.js';
+import type { FenceSource } from '../fence.js';
+import type { Guard } from '../guard.js';
+import type { Registry } from '../registry.js';
+import type { Signals } from '../signals.js';
+import type { Delivery, Subscription, Transport } from '../transport.js';
+import { AckPolicy } from './ack-policy.js';
+import { Claimer } from './claim.js';
+import { Executor, type Instances } from './executor.js';
+import type { Outcome } from './outcome.js';
+import { readDelivery, type Run } from './run.js';
+import { Seat, type SeatParts } from './seat.js';
+import { Slots } from './slots.js';
+
+/** What a worker works with. */
+export interface WorkerParts {
+  readonly transport: Transport;
+  readonly guard: Guard;
+  readonly fences: FenceSource;
+  readonly clock: Clock;
+  readonly signals: Signals;
+  readonly registry: Registry;
+  readonly instances: Instances;
+  readonly namespace: string;
+  readonly publishTimeout: number;
+  readonly app: object;
+}
+
+/** How a worker is set up. */
+export interface WorkerOptions {
+  /** @default every queue of the app's tasks */
+  readonly queues?: readonly string[];
+  /** Bodies that run at once, over all queues. @default 10 */
+  readonly concurrency?: number;
+  /** Deliveries per queue that are not settled. Those above the concurrency wait for locks. @default concurrency + 10 */
+  readonly prefetch?: number;
+}
+
+/** The settings with their defaults, checked. */
+export interface WorkerSettings {
+  readonly queues: readonly string[];
+  readonly concurrency: number;
+  readonly prefetch: number;
+}
+
+/** Checks what `app.worker()` was given. @throws ConfigError */
+export function workerSettings(options: WorkerOptions, registry: Registry): WorkerSettings {
+  const queues = options.queues ?? [...new Set(registry.definitions.map(({ queue }) => queue))];
+  const concurrency = whole('concurrency', options.concurrency ?? 10);
+  const prefetch = whole('prefetch', options.prefetch ?? concurrency + 10);
+  if (queues.length === 0) throw new ConfigError('a worker needs at least one queue', { option: 'queues' });
+  if (prefetch < concurrency) {
+    throw new ConfigError(`prefetch (${prefetch}) must be at least the concurrency (${concurrency})`, { option: 'prefetch' });
+  }
+  return { queues, concurrency, prefetch };
+}
+
+function whole(option: string, value: number): number {
+  if (Number.isInteger(value) && value >= 1 && value <= 65_535) return value;
+  throw new ConfigError(`${option} must be a whole number from 1 to 65535: ${value}`, { option, value });
+}
+
+/** Consumes queues and runs tasks: start, quiet, stop. */
+export class Worker {
+  readonly settings: WorkerSettings;
+  readonly #parts: WorkerParts;
+  readonly #executor: Executor;
+  readonly #policy: AckPolicy;
+  readonly #seats: SeatParts;
+  readonly #runs = new Map<Run, Promise<void>>();
+  readonly #subscriptions: Subscription[] = [];
+  /** What still came while the consumers were being cancelled. */
+  readonly #late: Delivery[] = [];
+  readonly #draining = new AbortController();
+  /** Cuts the wait for running bodies short. */
+  readonly #hurry = new AbortController();
+  #stopping: Promise<{ aborted: number }> | undefined;
+  #aborted = 0;
+
+  constructor(parts: WorkerParts, settings: WorkerSettings) {
+    this.#parts = parts;
+    this.settings = settings;
+    const draining = this.#draining.signal;
+    const waitingRoom = { free: settings.prefetch - settings.concurrency };
+    this.#seats = { clock: parts.clock, slots: new Slots(settings.concurrency), waitingRoom, draining };
+    this.#executor = new Executor({ ...parts, claimer: new Claimer({ ...parts, draining }) });
+    this.#policy = new AckPolicy(parts);
+  }
+
+  /** Bodies and settlements under way. */
+  get running(): number {
+    return this.#runs.size;
+  }
+
+  /** Resolves when every consumer is attached. */
+  async start(): Promise<void> {
+    const { transport, signals } = this.#parts;
+    this.#subscriptions.push(await transport.relay());
+    const handler = { deliver: (delivery: Delivery) => this.#take(delivery), lost: () => this.#lost() };
+    for (const queue of this.settings.queues) {
+      this.#subscriptions.push(await transport.consume(queue, this.settings.prefetch, handler));
+    }
+    signals.emit('worker:ready', { queues: this.settings.queues, concurrency: this.settings.concurrency });
+  }
+
+  /** Takes no more work and gives back what has not begun; what runs goes on. */
+  async quiet(): Promise<void> {
+    if (this.#draining.signal.aborted) return;
+    this.#draining.abort();
+    await Promise.all(this.#subscriptions.map((subscription) => subscription.cancel()));
+    for (const delivery of this.#late.splice(0)) delivery.requeue();
+    for (const run of this.#runs.keys()) if (run.stage === 'waiting') run.delivery.requeue();
+    this.#seats.slots.open();
+    this.#parts.signals.emit('worker:quiet', { running: this.#runs.size });
+  }
+
+  /**
+   * Goes quiet, waits at most `timeout` ms for what runs, then aborts it. Resolves to the number of tasks that were
+   * aborted. Called again it shortens the wait: `stop({ timeout: 0 })` skips to the abort.
+   */
+  stop({ timeout = 25_000 }: { timeout?: number } = {}): Promise<{ aborted: number }> {
+    const { clock } = this.#parts;
+    if (timeout <= 0) this.#hurry.abort();
+    else void pause(clock, timeout, this.#hurry.signal).then(() => this.#hurry.abort());
+    return (this.#stopping ??= this.#stop());
+  }
+
+  async #stop(): Promise<{ aborted: number }> {
+    await this.quiet();
+    const inTime = await Promise.race([this.#settled(), aborted(this.#hurry.signal)]);
+    if (inTime !== true) {
+      this.#abortAll(() => true, () => new WorkerStoppedError('the worker stops, and the time to finish has passed'));
+      await this.#settled();
+    }
+    this.#hurry.abort();
+    this.#parts.signals.emit('worker:stopped', { aborted: this.#aborted });
+    return { aborted: this.#aborted };
+  }
+
+  /** Every delivery is settled; a body that ignores its abort is not waited for. */
+  async #settled(): Promise<true> {
+    while (this.#runs.size > 0) await Promise.all(this.#runs.values());
+    return true;
+  }
+
+  #take(delivery: Delivery): void {
+    if (this.#draining.signal.aborted) {
+      // Given back now it would come straight back, until the broker has heard the cancel.
+      this.#late.push(delivery);
+      return;
+    }
+    const run = readDelivery(delivery, this.#parts.registry, this.#parts.namespace);
+    this.#runs.set(run, this.#process(run));
+  }
+
+  async #process(run: Run): Promise<void> {
+    const seat = new Seat(this.#seats);
+    const outcome = await this.#executor.execute(run, seat).catch((error: unknown) => this.#broken(run, error));
+    await this.#policy.settle(run, outcome).catch((error: unknown) => this.#broken(run, error));
+    this.#runs.delete(run);
+    // An overdue body keeps its seat and its key; when it ends after all, both are free at once.
+    if (outcome.kind === 'overdue') void run.body?.then(() => this.#policy.letGo(run)).finally(() => seat.leave());
+    else seat.leave();
+  }
+
+  /** A failure that nobody foresaw is never acknowledged. */
+  async #broken(run: Run, thrown: unknown): Promise<Outcome> {
+    const { signals, clock } = this.#parts;
+    signals.emit('task:failed', { ...run.event(), error: toError(thrown), seconds: 0 });
+    await pause(clock, 1_000, this.#draining.signal);
+    run.delivery.requeue();
+    return { kind: 'aborted', error: toError(thrown) };
+  }
+
+  /** The broker has given these messages to somebody else: a second run of them may start any moment. */
+  #lost(): void {
+    const gone = (run: Run): boolean => run.delivery.stale && run.definition?.acksLate !== false;
+    this.#abortAll(gone, () => new DeliveryLostError('the link that delivered this message was lost; it is delivered again'));
+  }
+
+  #abortAll(which: (run: Run) => boolean, reason: () => Error): void {
+    for (const run of this.#runs.keys()) {
+      if (!which(run)) continue;
+      if (run.stage === 'running') this.#aborted++;
+      run.abort(reason());
+    }
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
