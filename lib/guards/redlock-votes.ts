@@ -59,7 +59,10 @@ export function readVote(error: Error): Vote {
     case 'UQMARKED':
       return { word: 'marked' };
     default:
-      return { word: CLOSED.test(error.message) || UNSENT.test(error.message) ? 'closed' : 'silent', cause: bare(error) };
+      return {
+        word: CLOSED.test(error.message) || UNSENT.test(error.message) ? 'closed' : 'silent',
+        cause: bare(error),
+      };
   }
 }
 
@@ -104,7 +107,8 @@ export function decide(votes: readonly Vote[], nodes: number): Vote | undefined 
 export function conclude(votes: readonly Vote[], nodes: number): Vote {
   const mixed: Vote = { word: 'silent', cause: new Error('no quorum of nodes gave the same answer') };
   const verdict = decide(votes, nodes) ?? votes.find((vote) => 'word' in vote && vote.word === 'silent') ?? mixed;
-  const certain = !('word' in verdict) || verdict.word !== 'closed' || votes.every((vote) => evidence(vote) === 'closed');
+  const certain =
+    !('word' in verdict) || verdict.word !== 'closed' || votes.every((vote) => evidence(vote) === 'closed');
   return certain ? verdict : mixed;
 }
 
