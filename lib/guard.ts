@@ -48,6 +48,8 @@ export interface RunningClaim extends Identity {
   readonly strategy: 'discard' | 'coalesce' | 'requeue';
   /** Does not look at `done`, and clears it. */
   readonly rerun?: boolean;
+  /** Epoch ms at which the message may be dropped: a waiting holder that refuses it waits as long. @default 0, never */
+  readonly expires?: number;
   readonly offer?: Offer | undefined;
 }
 

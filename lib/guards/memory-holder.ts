@@ -1,0 +1,64 @@
+import type { HoldAnswer, Identity, LockRecord } from '../guard.js';
+import { freed, mine, newest, type Moment, type Step } from './memory-record.js';
+
+const ok = (record: LockRecord): Step<HoldAnswer> => ({ record, answer: 'ok' });
+const lost = (record: LockRecord): Step<HoldAnswer> => ({ record, answer: 'lost' });
+
+/** scripts/keep.lua, extend */
+export function extend(record: LockRecord, identity: Identity, window: number, { now }: Moment): Step<HoldAnswer> {
+  if (!mine(record, identity) || record.phase !== 'publishing') return lost(record);
+  return ok({ ...record, deadline: now + window });
+}
+
+/** scripts/keep.lua, confirm: by owner alone, for the window may have been claimed again for the same id. */
+export function confirm(record: LockRecord, { owner }: Identity, ttl: number, { now }: Moment): Step<HoldAnswer> {
+  if (record.owner !== owner) return record.done?.id === owner ? ok(record) : lost(record);
+  if (record.phase === 'publishing') return ok({ ...record, phase: 'queued', deadline: now + ttl });
+  if (record.phase !== 'queued') return ok(record);
+  return ok({ ...record, deadline: Math.max(record.deadline, now + ttl) });
+}
+
+/** scripts/keep.lua, renew */
+export function renew(record: LockRecord, identity: Identity, lease: number, { now }: Moment): Step<HoldAnswer> {
+  if (!mine(record, identity) || record.phase !== 'running' || record.stop) return lost(record);
+  return ok({ ...record, deadline: now + lease });
+}
+
+/** scripts/keep.lua, hold */
+export function hold(record: LockRecord, identity: Identity, ttl: number, { now }: Moment): Step<HoldAnswer> {
+  if (!mine(record, identity)) return lost(record);
+  if (record.phase !== 'running') return record.phase === 'queued' ? ok(record) : lost(record);
+  const waiting: LockRecord = {
+    ...record,
+    phase: 'queued',
+    deadline: now + ttl,
+    nonce: undefined,
+    copy: undefined,
+    stop: false,
+    args: newest(record),
+    mark: undefined,
+  };
+  return ok(waiting);
+}
+
+/** scripts/release.lua */
+export function release(
+  record: LockRecord,
+  { owner, fence }: Identity,
+  { seq, dead }: { seq: number; dead: boolean },
+): Step<HoldAnswer> {
+  if (!mine(record, { owner, fence }) || record.phase !== 'running')
+    return record.done?.id === owner && record.done.fence === fence ? ok(record) : lost(record);
+  if (record.mark !== undefined) return { record, answer: 'marked' };
+  const covered = !dead && (record.args?.seq ?? 0) <= seq;
+  const free = freed(record, Math.max(fence, record.floor), covered ? undefined : record.args);
+  return ok({ ...free, done: { fence, seq, id: owner, dead } });
+}
+
+/** scripts/abandon.lua */
+export function abandon(record: LockRecord, identity: Identity, { now, memory }: Moment): Step<'ok'> {
+  // A late claim too far ahead is refused by its clock; a floor there would refuse everybody else too.
+  const floor = Math.max(record.floor, Math.min(identity.fence, now * 1000 + memory * 500));
+  if (record.owner !== undefined && !mine(record, identity)) return { record: { ...record, floor }, answer: 'ok' };
+  return { record: freed(record, Math.max(record.fence, floor), newest(record)), answer: 'ok' };
+}

@@ -1,0 +1,144 @@
+import type { Redis } from 'ioredis';
+import type { Clock } from '../clock.js';
+import { ConfigError, LockUnavailableError, NotYetError } from '../errors.js';
+import {
+  MEMORY_TIME,
+  type ClaimAnswer,
+  type Guard,
+  type HoldAnswer,
+  type Identity,
+  type LockRecord,
+  type PublishingClaim,
+  type RunningClaim,
+} from '../guard.js';
+import { RedlockCalls } from './redlock-calls.js';
+import { RedlockNodes, type NodeEvents } from './redlock-nodes.js';
+import { readRecord } from './redlock-record.js';
+import { claimAnswer, holdAnswer, word } from './redlock-votes.js';
+
+/** What a guard on Redis is made of. */
+export interface RedlockGuardOptions {
+  /** URLs, or clients: those are duplicated with options of our own and stay untouched. An odd number. */
+  readonly nodes: readonly (string | Redis)[];
+  readonly clock: Clock;
+  /** How long fence, floor and done outlive a holder, ms. @default 600000 */
+  readonly memory?: number | undefined;
+}
+
+/** The guard on independent Redis nodes, by redlock's public API; any odd number of them. */
+export class RedlockGuard implements Guard {
+  readonly #nodes: RedlockNodes;
+  readonly #clock: Clock;
+  readonly #producer: RedlockCalls;
+  readonly #worker: RedlockCalls;
+  readonly #holder: RedlockCalls;
+
+  constructor({ nodes, clock, memory = MEMORY_TIME }: RedlockGuardOptions) {
+    this.#nodes = new RedlockNodes(nodes);
+    this.#clock = clock;
+    const { clients } = this.#nodes;
+    this.#producer = new RedlockCalls(clients, memory, { extend: 'claim-publishing', release: 'abandon' });
+    this.#worker = new RedlockCalls(clients, memory, { extend: 'claim-running', release: 'release' });
+    this.#holder = new RedlockCalls(clients, memory, { extend: 'keep' });
+  }
+
+  get address(): string {
+    return this.#nodes.address;
+  }
+
+  listen(events: NodeEvents): void {
+    this.#nodes.listen(events);
+  }
+
+  connect(timeout: number): Promise<void> {
+    return this.#nodes.connect(timeout, this.#clock);
+  }
+
+  claimPublishing(key: string, claim: PublishingClaim): Promise<ClaimAnswer> {
+    const words = [word(claim.owner), claim.fence, claim.expires, claim.offer?.args ?? ''];
+    return this.#claim(this.#producer, key, claim, words, claim.window);
+  }
+
+  claimRunning(key: string, claim: RunningClaim): Promise<ClaimAnswer> {
+    const { owner, nonce, fence, copy, seq = 0, expires = 0, strategy, rerun = false, offer } = claim;
+    const ids = [word(owner), word(nonce), fence, word(copy)];
+    const words = [...ids, seq, expires, strategy, Number(rerun), offer?.args ?? ''];
+    return this.#claim(this.#worker, key, claim, words, claim.lease);
+  }
+
+  extendPublishing(key: string, identity: Identity, window: number): Promise<HoldAnswer> {
+    return this.#keep('extend', key, identity, window);
+  }
+
+  confirm(key: string, identity: Identity, ttl: number): Promise<HoldAnswer> {
+    return this.#keep('confirm', key, identity, ttl);
+  }
+
+  renew(key: string, identity: Identity, lease: number): Promise<HoldAnswer> {
+    return this.#keep('renew', key, identity, lease);
+  }
+
+  hold(key: string, identity: Identity, ttl: number): Promise<HoldAnswer> {
+    return this.#keep('hold', key, identity, ttl);
+  }
+
+  async release(key: string, { owner, fence }: Identity, end: { seq: number; dead: boolean }): Promise<HoldAnswer> {
+    if (this.#nodes.unavailable() !== undefined) return 'unknown';
+    return holdAnswer(await this.#worker.release(key, `${word(owner)} ${fence} ${end.seq} ${Number(end.dead)}`));
+  }
+
+  async abandon(key: string, { owner, fence }: Identity): Promise<'ok' | 'unknown'> {
+    if (this.#nodes.unavailable() !== undefined) return 'unknown';
+    const verdict = await this.#producer.release(key, `${word(owner)} ${fence}`);
+    return holdAnswer(verdict) === 'ok' ? 'ok' : 'unknown';
+  }
+
+  async read(key: string): Promise<LockRecord | undefined> {
+    let trouble: unknown = this.#nodes.unavailable();
+    for (const client of this.#nodes.clients) {
+      try {
+        return readRecord(await client.hgetall(key));
+      } catch (error) {
+        trouble ??= error;
+      }
+    }
+    throw new LockUnavailableError(`no Redis node answers (${this.address})`, { address: this.address }, trouble);
+  }
+
+  close(): Promise<void> {
+    return this.#nodes.close();
+  }
+
+  async #claim(
+    calls: RedlockCalls,
+    key: string,
+    identity: Identity,
+    words: readonly (string | number)[],
+    ms: number,
+  ): Promise<ClaimAnswer> {
+    const cause = this.#nodes.unavailable();
+    if (cause !== undefined) return { outcome: 'unavailable', cause };
+    // On one node the caller abandons what is undecided; a minority's grant only we can see.
+    const leftBehind = this.#nodes.clients.length > 1 ? () => void this.abandon(key, identity) : undefined;
+    return claimAnswer(await calls.extend(key, words.join(' '), ms, leftBehind));
+  }
+
+  async #keep(arrow: string, key: string, { owner, fence }: Identity, ms: number): Promise<HoldAnswer> {
+    if (this.#nodes.unavailable() !== undefined) return 'unknown';
+    return holdAnswer(await this.#holder.extend(key, `${arrow} ${word(owner)} ${fence}`, ms));
+  }
+}
+
+/** The most nodes that this version takes. */
+const MOST_NODES = 1;
+
+/**
+ * The guard on Redis. Opens nothing before `connect`. An even number of nodes is a `ConfigError`, for half of them
+ * could never outvote the other; more than one is a `NotYetError`.
+ */
+export function createRedlockGuard(options: RedlockGuardOptions): Guard {
+  const count = options.nodes.length;
+  if (count % 2 === 0) throw new ConfigError(`locks: an odd number of Redis nodes, not ${count}`, { option: 'locks' });
+  if (count > MOST_NODES) throw new NotYetError('locks: more than one Redis node', { option: 'locks' });
+  return new RedlockGuard(options);
+}

@@ -1,0 +1,34 @@
+-- What a holder does to go on holding. ARGV: '<call> <arrow> <owner> <fence>', time (ms)
+local arrow, owner, fence = string.match(ARGV[1], '^%S+ (%S+) (%S+) (%d+)$')
+local mine = r.o == owner and number('f') == tonumber(fence)
+local deadline = now + ARGV[2]
+local arrows = {}
+
+function arrows.extend()
+  return mine and r.p == 'p' and write({ t = text(deadline) })
+end
+
+-- By owner alone: the window may have been claimed again for the same id.
+function arrows.confirm()
+  if r.o ~= owner then
+    return r.d == owner and 1
+  elseif r.p == 'p' then
+    return write({ p = 'q', t = text(deadline) })
+  elseif r.p == 'q' then
+    return write({ t = text(math.max(number('t'), deadline)) })
+  end
+  return 1
+end
+
+function arrows.renew()
+  return mine and r.p == 'r' and not r.x and write({ t = text(deadline) })
+end
+
+function arrows.hold()
+  if mine and r.p == 'r' then
+    return write({ p = 'q', t = text(deadline), n = false, c = false, x = false, m = false, a = newest() })
+  end
+  return mine and r.p == 'q' and 1
+end
+
+return arrows[arrow]() or refuse('UQLOST')

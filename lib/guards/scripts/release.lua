@@ -1,0 +1,14 @@
+-- ARGV: '<call> <owner> <fence> <seq> <dead>'
+local owner, fence, seq, dead = string.match(ARGV[1], '^%S+ (%S+) (%d+) (%d+) (%d)$')
+local mine = r.o == owner and number('f') == tonumber(fence) and r.p == 'r'
+if not mine then
+  local repeated = r.d == owner and number('u') == tonumber(fence)
+  return repeated and 1 or refuse('UQLOST')
+end
+if r.m then
+  return refuse('UQMARKED')
+end
+local covered = dead == '0' and sequence('a') <= tonumber(seq)
+local changes = free(math.max(number('f'), number('l')), not covered and r.a)
+changes.d, changes.u, changes.v, changes.z = owner, fence, seq, dead == '1' and '1'
+return write(changes)
