@@ -7,6 +7,8 @@ export interface QueueDeclaration {
   readonly type?: 'quorum' | 'classic';
   /** Classic queues only: the number of priorities. */
   readonly maxPriority?: number;
+  /** @default false */
+  readonly passive?: boolean;
 }
 
 /** A message on its way out. */

@@ -1,0 +1,155 @@
+import type { Duplex } from 'node:stream';
+import { type ChannelModel, connect } from 'amqplib';
+import { type Clock, pause } from '../clock.js';
+import { AccessRefusedError, BrokerUnavailableError, ClosedError, type TaskError } from '../errors.js';
+import type { TransportEvents } from '../transport.js';
+import { type Deferred, deferred, settled } from './promises.js';
+import type { RabbitAddress } from './rabbitmq-address.js';
+import { connectError } from './rabbitmq-errors.js';
+
+/** What a link needs to know. */
+export interface LinkSettings {
+  readonly name: 'publish' | 'consume';
+  readonly address: RabbitAddress;
+  /** Shown by the broker beside the connection. */
+  readonly connectionName: string;
+  readonly clock: Clock;
+  readonly events: () => TransportEvents;
+}
+
+/** ms; a silent peer would hang the handshake for ever. */
+const HANDSHAKE_TIMEOUT = 10_000;
+const KEEP_ALIVE_DELAY = 15_000;
+/** ms; the bounds that a wait before a reconnect is drawn below. */
+const BACK_OFF = 100;
+const LONGEST_BACK_OFF = 10_000;
+/** ms; a connection that lived so long was a good one, and the back-off starts over. */
+const STABLE = 5_000;
+/** ms; closing a dead connection never settles. */
+const CLOSE_TIMEOUT = 2_000;
+
+/** The wait before attempt `n` (from 0) of anything that is rebuilt, ms: full jitter. */
+export const backOff = (clock: Clock, n: number): number =>
+  clock.random() * Math.min(LONGEST_BACK_OFF, BACK_OFF * 2 ** Math.min(n, 20));
+
+/** The driver's socket: its types do not show it, and nothing else ends a connection whose peer is silent. */
+const socketOf = (model: ChannelModel): Duplex => (model.connection as unknown as { readonly stream: Duplex }).stream;
+
+/** The driver has given this connection up. */
+export const isOver = (model: ChannelModel): boolean => socketOf(model).writableEnded || socketOf(model).destroyed;
+
+/** One connection to the broker, opened again whenever it is lost, until it is closed or the broker refuses it. */
+export class Link {
+  readonly #settings: LinkSettings;
+  readonly #stop = new AbortController();
+  #up: Deferred<ChannelModel> = deferred();
+  #model: ChannelModel | undefined;
+  #fatal: TaskError | undefined;
+  #lastError: TaskError | undefined;
+  #started = false;
+  #wasUp = false;
+
+  constructor(settings: LinkSettings) {
+    this.#settings = settings;
+  }
+
+  /** Why there is no connection, for the error of somebody who waited in vain. */
+  get lastError(): TaskError | undefined {
+    return this.#lastError;
+  }
+
+  /** Starts connecting, once. */
+  start(): void {
+    if (this.#started) return;
+    this.#started = true;
+    void this.#run();
+  }
+
+  /** The connection, as soon as there is one. Rejects with `AccessRefusedError` or `ClosedError`. */
+  ready(): Promise<ChannelModel> {
+    return this.#up.promise;
+  }
+
+  /** Ends the connection for good. Its channels are closed before, by those who own them. */
+  async close(): Promise<void> {
+    this.#stop.abort();
+    this.#up.reject(new ClosedError('the connection to RabbitMQ was closed'));
+    const model = this.#model;
+    if (model === undefined) return;
+    await settled(this.#settings.clock, CLOSE_TIMEOUT, model.close());
+    socketOf(model).destroy();
+  }
+
+  async #run(): Promise<void> {
+    const { clock } = this.#settings;
+    let attempt = 0;
+    while (!this.#stop.signal.aborted && this.#fatal === undefined) {
+      const since = clock.monotonic();
+      const model = await this.#connect();
+      if (model !== undefined) await this.#life(model);
+      attempt = model !== undefined && clock.monotonic() - since > STABLE ? 0 : attempt + 1;
+      if (this.#fatal === undefined) await pause(clock, backOff(clock, attempt - 1), this.#stop.signal);
+    }
+  }
+
+  async #connect(): Promise<ChannelModel | undefined> {
+    const { address, connectionName } = this.#settings;
+    try {
+      return await connect(address.url, {
+        noDelay: true,
+        keepAlive: true,
+        keepAliveDelay: KEEP_ALIVE_DELAY,
+        timeout: HANDSHAKE_TIMEOUT,
+        clientProperties: { connection_name: connectionName },
+      });
+    } catch (error) {
+      this.#failed(connectError(error, address));
+      return undefined;
+    }
+  }
+
+  /** A virtual host that was there before comes back: a broker that starts has none for a moment. */
+  #failed(error: TaskError): void {
+    this.#lastError = error;
+    if (!(error instanceof AccessRefusedError) || (this.#wasUp && 'vhost' in error.data)) return;
+    this.#fatal = error;
+    this.#up.reject(error);
+    if (this.#wasUp) this.#settings.events().disconnected(this.#settings.name, error);
+  }
+
+  /** Resolves when the connection is gone. */
+  async #life(model: ChannelModel): Promise<void> {
+    const { name } = this.#settings;
+    const over = this.#watch(model);
+    if (this.#stop.signal.aborted || isOver(model)) {
+      socketOf(model).destroy();
+      return;
+    }
+    this.#model = model;
+    this.#wasUp = true;
+    this.#settings.events().connected(name);
+    this.#up.resolve(model);
+    const error = await over;
+    this.#model = undefined;
+    socketOf(model).destroy();
+    if (this.#stop.signal.aborted) return;
+    this.#lastError = new BrokerUnavailableError(
+      `the connection to ${this.#settings.address.text} was lost`,
+      {},
+      error,
+    );
+    this.#up = deferred();
+    this.#settings.events().disconnected(name, error);
+  }
+
+  #watch(model: ChannelModel): Promise<Error | undefined> {
+    const { events } = this.#settings;
+    return new Promise((resolve) => {
+      let reason: Error | undefined;
+      model.on('error', (error) => (reason = error));
+      model.on('close', (error) => resolve(reason ?? error));
+      model.on('blocked', (why) => events().blocked(true, why));
+      model.on('unblocked', () => events().blocked(false, undefined));
+    });
+  }
+}

@@ -1,0 +1,112 @@
+import {
+  BrokerUnavailableError,
+  type ErrorData,
+  PublishOutcomeUnknownError,
+  PublishRefusedError,
+  UnroutableError,
+} from '../errors.js';
+import type { Outgoing } from '../transport.js';
+
+/** A publish without an outcome yet. */
+export class PendingPublish {
+  readonly outgoing: Outgoing;
+  /** By the monotonic clock, ms. */
+  readonly deadline: number;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+  /** Of the last time it was sent. */
+  copy = '';
+  /** It was sent once, and the link was lost before the confirm. */
+  unknown = false;
+  /** The broker's words, when it gave the message back. */
+  returned: string | undefined;
+
+  constructor(outgoing: Outgoing, deadline: number, resolve: () => void, reject: (error: Error) => void) {
+    this.outgoing = outgoing;
+    this.deadline = deadline;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+
+  /** What its errors are about. */
+  get data(): ErrorData {
+    return { queue: this.outgoing.queue, id: this.outgoing.frame.properties.messageId };
+  }
+
+  /** The broker has it; or has given it back before. */
+  confirmed(): void {
+    if (this.returned === undefined) this.resolve();
+    else this.reject(new UnroutableError(`no queue '${this.outgoing.queue}' takes the message`, this.data));
+  }
+
+  /** A negative confirm: that copy is not stored. An earlier one may be. */
+  refused(): void {
+    if (this.unknown) this.#outcomeUnknown('and a further copy was refused');
+    else this.reject(new PublishRefusedError(`RabbitMQ refuses the message for '${this.outgoing.queue}'`, this.data));
+  }
+
+  /** Its time is up. `sent`: it waits for a confirm. */
+  expire(sent: boolean, cause: Error | undefined): void {
+    const time = `within ${this.outgoing.timeout} ms`;
+    if (sent || this.unknown) this.#outcomeUnknown(time, cause);
+    else this.reject(new BrokerUnavailableError(`RabbitMQ did not take the message ${time}`, this.data, cause));
+  }
+
+  /** Nobody will look after it any more. */
+  abandon(error: Error, sent = false): void {
+    if (sent || this.unknown) this.#outcomeUnknown('before the link ended', error);
+    else this.reject(error);
+  }
+
+  #outcomeUnknown(why: string, cause?: Error): void {
+    const text = `RabbitMQ did not confirm the message for '${this.outgoing.queue}' ${why}: it may be in the queue or not`;
+    this.reject(new PublishOutcomeUnknownError(text, this.data, cause));
+  }
+}
+
+/** Publishes that wait to be sent, first in first out. */
+export class PublishBacklog {
+  #items: PendingPublish[] = [];
+  #head = 0;
+
+  get size(): number {
+    return this.#items.length - this.#head;
+  }
+
+  push(pending: PendingPublish): void {
+    this.#items.push(pending);
+  }
+
+  shift(): PendingPublish | undefined {
+    if (this.#head === this.#items.length) return undefined;
+    const first = this.#items[this.#head];
+    this.#head += 1;
+    if (this.#head === this.#items.length || this.#head > 10_000) this.#compact();
+    return first;
+  }
+
+  /** Back to the front: they were here first. */
+  unshift(pending: readonly PendingPublish[]): void {
+    this.#items = [...pending, ...this.drain()];
+  }
+
+  /** Takes out those whose deadline has passed. */
+  overdue(now: number): PendingPublish[] {
+    const all = this.drain();
+    this.#items = all.filter(({ deadline }) => deadline > now);
+    return all.filter(({ deadline }) => deadline <= now);
+  }
+
+  /** Takes out all. */
+  drain(): PendingPublish[] {
+    this.#compact();
+    const all = this.#items;
+    this.#items = [];
+    return all;
+  }
+
+  #compact(): void {
+    this.#items = this.#items.slice(this.#head);
+    this.#head = 0;
+  }
+}

@@ -1,0 +1,89 @@
+import { deadLetter } from '../celery-protocol.js';
+import type { Clock, Timer } from '../clock.js';
+import { toError, UnroutableError } from '../errors.js';
+import { deadQueue, type Delivery, type DeliveryHandler, type Outgoing } from '../transport.js';
+
+/** What a relay needs to know. */
+export interface RelaySettings {
+  readonly clock: Clock;
+  /** The due queue. */
+  readonly queue: string;
+  readonly publish: (outgoing: Outgoing) => Promise<void>;
+}
+
+/** ms; the relay tries for as long as the message is its own. */
+const PUBLISH_TIMEOUT = 30_000;
+/** ms; below it a message waits here, for there is no rung so short. */
+const SHORTEST_RUNG = 1_000;
+/** ms between two tries of a message that the broker does not take. */
+const AGAIN = 1_000;
+
+/**
+ * Takes messages from the due queue: what is due is published to its work queue, the rest to the next rung; confirmed
+ * before the original is acknowledged, so that a crash between doubles a message rather than losing it.
+ */
+export class Relay implements DeliveryHandler {
+  readonly #settings: RelaySettings;
+  readonly #waiting = new Map<Timer, Delivery>();
+  readonly #moving = new Set<Promise<void>>();
+
+  constructor(settings: RelaySettings) {
+    this.#settings = settings;
+  }
+
+  deliver(delivery: Delivery): void {
+    const due = delivery.frame.headers['due'];
+    const remaining = typeof due === 'number' ? due - this.#settings.clock.now() : 0;
+    if (remaining <= 0 || remaining >= SHORTEST_RUNG) this.#move(delivery);
+    else this.#later(remaining, delivery, () => this.#move(delivery));
+  }
+
+  lost(): void {
+    for (const timer of this.#waiting.keys()) timer.cancel();
+    this.#waiting.clear();
+  }
+
+  /** Puts back what waits here for its moment, and resolves when the rest has gone its way. */
+  async close(): Promise<void> {
+    for (const delivery of this.#waiting.values()) delivery.requeue();
+    this.lost();
+    await Promise.all(this.#moving);
+  }
+
+  #later(ms: number, delivery: Delivery, run: () => void): void {
+    const timer = this.#settings.clock.after(ms, () => {
+      this.#waiting.delete(timer);
+      run();
+    });
+    this.#waiting.set(timer, delivery);
+  }
+
+  #move(delivery: Delivery): void {
+    const moving = this.#publish(delivery)
+      .then(() => void delivery.ack())
+      .catch(() => this.#later(AGAIN, delivery, () => delivery.requeue()))
+      .finally(() => this.#moving.delete(moving));
+    this.#moving.add(moving);
+  }
+
+  async #publish(delivery: Delivery): Promise<void> {
+    const { frame } = delivery;
+    const { due, due_queue: queue } = frame.headers;
+    if (typeof queue !== 'string') return this.#bury(delivery, 'it names no queue to go to');
+    const outgoing = { queue, frame, due: typeof due === 'number' ? due : undefined, timeout: PUBLISH_TIMEOUT };
+    try {
+      await this.#settings.publish(outgoing);
+    } catch (error) {
+      if (!(error instanceof UnroutableError)) throw error;
+      await this.#bury(delivery, toError(error).message);
+    }
+  }
+
+  /** Around and around would be the fate of a message that no queue takes. */
+  #bury({ frame }: Delivery, reason: string): Promise<void> {
+    const { queue, clock, publish } = this.#settings;
+    const from = frame.headers['due_queue'];
+    const letter = { code: 'UNROUTABLE', reason, at: clock.now(), queue: typeof from === 'string' ? from : queue };
+    return publish({ queue: deadQueue(queue), frame: deadLetter(frame, letter), timeout: PUBLISH_TIMEOUT });
+  }
+}
