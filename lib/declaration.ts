@@ -57,12 +57,13 @@ export function checkTarget(decorator: string, target: unknown, member: unknown)
       { decorator },
     );
   }
+  const named = typeof member === 'string' ? member : show(member);
   if (typeof target === 'function') {
-    const place = member === undefined ? `class ${target.name}` : `${target.name}.${String(member)} (static)`;
+    const place = member === undefined ? `class ${target.name}` : `${target.name}.${named} (static)`;
     throw new ConfigError(`${decorator} on ${place}: it belongs to a method of instances`, { decorator });
   }
   if (typeof target !== 'object' || target === null || typeof member !== 'string') {
-    throw new ConfigError(`${decorator} on ${show(member)}: it belongs to a method whose name is a string`, {
+    throw new ConfigError(`${decorator} on ${named}: it belongs to a method whose name is a string`, {
       decorator,
     });
   }

@@ -5,8 +5,19 @@ const MAX_DEPTH = 500;
 
 /** Objects that `JSON.stringify` would turn into `{}` or worse, without a word. */
 const OPAQUE: readonly (new (...args: never[]) => object)[] = [
-  ...[Map, Set, WeakMap, WeakSet, Promise, RegExp, Error, ArrayBuffer, DataView],
-  ...[Number, String, Boolean, Object.getPrototypeOf(Uint8Array) as new () => object],
+  Map,
+  Set,
+  WeakMap,
+  WeakSet,
+  Promise,
+  RegExp,
+  Error,
+  ArrayBuffer,
+  DataView,
+  Object.getPrototypeOf(Uint8Array) as new () => object,
+  Number,
+  String,
+  Boolean,
 ];
 
 /** `.name`, `[0]` or `["odd name"]`: one step of a path into a value. */

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { inspect } from 'node:util';
 import { duration } from '../lib/duration.js';
 import { ConfigError } from '../lib/errors.js';
 
@@ -12,7 +13,7 @@ describe('duration', () => {
   });
 
   for (const value of ['', 'soon', '10 parsecs', -1, '-5s', Number.NaN, Infinity, null, true, {}, 'x'.repeat(200)]) {
-    it(`refuses ${String(value).slice(0, 20)} (${typeof value}) and names the option`, () => {
+    it(`refuses ${inspect(value).slice(0, 20)} (${typeof value}) and names the option`, () => {
       expect(() => duration(value, 'the ttl')).to.throw(ConfigError, /the ttl is .*duration/);
     });
   }

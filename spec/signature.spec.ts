@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { runInThisContext } from 'node:vm';
 import { signature } from '../lib/signature.js';
 
 /** `a`, `?` for a parameter without a name, `...` before a rest parameter. */
@@ -9,7 +10,9 @@ const read = (method: Function): string =>
 
 /** A method as its class prints it. */
 const method = (source: string, name = 'm'): Function => {
-  const made = new Function(`const computed = 'm'; return class extends Object { #secret = 1; ${source} }`)() as {
+  const made = runInThisContext(
+    `(() => { const computed = 'm'; return class extends Object { #secret = 1; ${source} }; })()`,
+  ) as {
     prototype: Record<string, Function>;
   };
   return made.prototype[name]!;
@@ -64,10 +67,10 @@ describe('signature', () => {
 
   it('reads functions and arrow functions, as wrapping decorators leave them', () => {
     for (const source of ['function (a) {}', 'function named(a) {}', 'async function (a) {}', 'function* (a) {}']) {
-      expect(read(new Function(`return ${source}`)() as Function), source).to.equal('a');
+      expect(read(runInThisContext(`(${source})`) as Function), source).to.equal('a');
     }
     for (const source of ['a => a', '(a) => a', 'async a => a', 'async (a) => { await a; }']) {
-      expect(read(new Function(`return ${source}`)() as Function), source).to.equal('a');
+      expect(read(runInThisContext(`(${source})`) as Function), source).to.equal('a');
     }
     expect(read((...args: unknown[]) => args)).to.equal('...args');
   });

@@ -16,7 +16,7 @@ export function compileTime(): void {
     @Task({ queue: 'q', unique: { key: (loanId: number) => loanId, ttl: '1m' } }) object(loanId: number) {
       return loanId;
     }
-    @Task({ unique: (loanId: number, at?: Date) => `${loanId}${at?.getTime()}` }) more(loanId: number) {
+    @Task({ unique: (loanId: number, at?: Date) => `${loanId}${at?.getTime() ?? ''}` }) more(loanId: number) {
       return loanId;
     }
     @Task({ unique: (loanId) => `l:${loanId}` }) unannotated(loanId: number) {
@@ -33,7 +33,10 @@ export function compileTime(): void {
       return loanId;
     }
     @Task({ unique: 'x' }) @ShouldCompute({ lease: 500 }) leaseOnly() {}
-    @Task() @ShouldCompute((ids: number[], ...rest: string[]) => `${ids}${rest}`) rest(ids: number[], a: string) {
+    @Task() @ShouldCompute((ids: number[], ...rest: string[]) => [...ids, ...rest].join()) rest(
+      ids: number[],
+      a: string,
+    ) {
       return [ids, a];
     }
   }
