@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { inspect } from 'node:util';
 import { ConfigError, KeyError } from '../lib/errors.js';
 import { compileKey } from '../lib/key-template.js';
 import { MAX_KEY_BYTES } from '../lib/key-value.js';
@@ -207,7 +208,7 @@ describe('a key function', () => {
 
   it('must return a key', () => {
     for (const value of [undefined, null, '', {}, true, Number.NaN, new Date(0)]) {
-      expect(() => call(() => value), String(value)).to.throw(KeyError, 'S.m: the key is');
+      expect(() => call(() => value), inspect(value)).to.throw(KeyError, 'S.m: the key is');
     }
     expect(() => call(() => Promise.reject(new Error('late')))).to.throw(KeyError, 'a promise');
     expect(() => call(() => 'x'.repeat(600))).to.throw(KeyError, '600 bytes');

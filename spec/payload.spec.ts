@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { Exclude, Expose, Transform, Type } from 'class-transformer';
 import { IsDate, IsInt, IsOptional, IsPositive, IsString, ValidateNested } from 'class-validator';
 import fc from 'fast-check';
+import { inspect } from 'node:util';
 import { PayloadError } from '../lib/errors.js';
 import { Key, Task } from '../lib/index.js';
 import { bindArguments, pack, unpack } from '../lib/payload.js';
@@ -98,7 +99,7 @@ describe('pack', () => {
     for (const value of ['5', 'tomorrow', 5, {}, '2026-13-45']) {
       expect(
         pathsOf(() => pack(pay, [{ loanId: 1 }, value])),
-        String(value),
+        inspect(value),
       ).to.deep.equal(['at']);
     }
   });

@@ -16,7 +16,7 @@ export function compileTime(): void {
     @Task({ queue: 'q', unique: { key: (loanId: number) => loanId, ttl: '1m' } }) object(loanId: number) {
       return loanId;
     }
-    @Task({ unique: (loanId: number, at?: Date) => `${loanId}${at?.getTime() ?? ''}` }) more(loanId: number) {
+    @Task({ unique: (loanId: number, at?: Date) => `${loanId}${String(at)}` }) more(loanId: number) {
       return loanId;
     }
     @Task({ unique: (loanId) => `l:${loanId}` }) unannotated(loanId: number) {
