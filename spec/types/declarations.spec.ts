@@ -19,7 +19,7 @@ export function compileTime(): void {
     @Task({ unique: (loanId: number, at?: Date) => `${loanId}${String(at)}` }) more(loanId: number) {
       return loanId;
     }
-    @Task({ unique: (loanId) => `l:${loanId}` }) unannotated(loanId: number) {
+    @Task({ unique: (loanId) => `l:${String(loanId)}` }) unannotated(loanId: number) {
       return loanId;
     }
     @Task() @ShouldCompute('x') worker(@Key('x') loanId: number) {
