@@ -3,7 +3,7 @@ import { ConfigError, DecoratorModeError } from './errors.js';
 import { show } from './options.js';
 import { signature, type SignatureParameter } from './signature.js';
 import type { Class, ParameterDefinition } from './task-definition.js';
-import type { ShouldComputeSettings, TaskSettings } from './task-options.js';
+import type { ShouldComputeSettings, TaskSettings } from './task-settings.js';
 
 /** What the decorators of one method said. */
 export interface Declaration {
@@ -57,12 +57,13 @@ export function checkTarget(decorator: string, target: unknown, member: unknown)
       { decorator },
     );
   }
+  const named = typeof member === 'string' ? member : show(member);
   if (typeof target === 'function') {
-    const place = member === undefined ? `class ${target.name}` : `${target.name}.${String(member)} (static)`;
+    const place = member === undefined ? `class ${target.name}` : `${target.name}.${named} (static)`;
     throw new ConfigError(`${decorator} on ${place}: it belongs to a method of instances`, { decorator });
   }
   if (typeof target !== 'object' || target === null || typeof member !== 'string') {
-    throw new ConfigError(`${decorator} on ${show(member)}: it belongs to a method whose name is a string`, {
+    throw new ConfigError(`${decorator} on ${named}: it belongs to a method whose name is a string`, {
       decorator,
     });
   }

@@ -18,7 +18,7 @@ export const MAX_KEY_BYTES = 512;
 export function kindOf(value: unknown): string {
   if (value === '') return 'an empty string';
   if (value === null || value === undefined || typeof value === 'number') return String(value);
-  if (value instanceof Date) return 'an invalid date';
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'an invalid date' : 'a date';
   if (Array.isArray(value)) return 'an array';
   if (value instanceof Promise) return 'a promise';
   return typeof value === 'object' ? `an object (${value.constructor?.name ?? 'Object'})` : `a ${typeof value}`;

@@ -1,10 +1,11 @@
 /** Levenshtein distance, letter case left out: the number of single-letter edits between two words. */
-function distance(a: string, b: string): number {
+function distance(one: string, other: string): number {
+  const [a, b] = [Array.from(one.toLowerCase()), Array.from(other.toLowerCase())];
   let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (const [i, letter] of [...a.toLowerCase()].entries()) {
+  for (const [i, letter] of a.entries()) {
     const next = [i + 1];
-    for (const [j, other] of [...b.toLowerCase()].entries()) {
-      const swap = row[j]! + (letter === other ? 0 : 1);
+    for (const [j, against] of b.entries()) {
+      const swap = row[j]! + (letter === against ? 0 : 1);
       next.push(Math.min(swap, row[j + 1]! + 1, next[j]! + 1));
     }
     row = next;

@@ -3,14 +3,17 @@ import { ConfigError, NotATaskError } from './errors.js';
 import { compileKey } from './key-template.js';
 import { keyText, type KeySource } from './key-value.js';
 import { hint } from './nearest.js';
+import { show } from './options.js';
 import type { Class, TaskDefinition, UniquePolicy } from './task-definition.js';
-import { DEFAULT_LEASE, DEFAULT_TTL, type TaskSettings } from './task-options.js';
+import { DEFAULT_LEASE, DEFAULT_TTL, type TaskSettings } from './task-settings.js';
 
 /** The class of what is listed in `services`: itself, or that of an instance. */
 export function classOf(service: Class | object): Class {
-  const found: unknown = typeof service === 'function' ? service : service.constructor;
-  if (typeof found === 'function' && found !== Object && found.prototype !== undefined) return found as Class;
-  throw new ConfigError(`services: an entry is neither a class nor an instance of one`);
+  const given: unknown = service;
+  const found: unknown = typeof given === 'object' && given !== null ? given.constructor : given;
+  if (typeof found === 'function' && found !== Object && typeof found.prototype === 'object') return found as Class;
+  const cycle = given === undefined ? ' (do the modules import each other? Then let services be a function)' : '';
+  throw new ConfigError(`services: an entry is ${show(given)}, neither a class nor an instance of one${cycle}`);
 }
 
 const misfit = (where: string, text: string): ConfigError => new ConfigError(`${where}: ${text}`, { where });

@@ -1,7 +1,8 @@
 import { recordMethod } from '../declaration.js';
 import { compileKey } from '../key-template.js';
 import type { KeyFunction } from '../key-value.js';
-import { shouldComputeSettings, type ShouldComputeOptions } from '../task-options.js';
+import type { ShouldComputeOptions } from '../task-options.js';
+import { shouldComputeSettings } from '../task-settings.js';
 import type { KeyedDecorator, Method, TaskDecorator } from './types.js';
 
 function record(place: readonly unknown[], options: unknown): void {

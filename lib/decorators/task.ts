@@ -2,7 +2,8 @@ import { checkTarget, recordMethod } from '../declaration.js';
 import { ConfigError } from '../errors.js';
 import { compileKey } from '../key-template.js';
 import type { KeyFunction } from '../key-value.js';
-import { taskSettings, type TaskOptions, type UniqueOptions } from '../task-options.js';
+import type { TaskOptions, UniqueOptions } from '../task-options.js';
+import { taskSettings } from '../task-settings.js';
 import type { KeyedDecorator, TaskDecorator } from './types.js';
 
 /** `@Task` without parentheses would take the prototype for its options. */

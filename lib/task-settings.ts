@@ -1,0 +1,120 @@
+import { duration } from './duration.js';
+import type { KeySource } from './key-value.js';
+import { checkFlag, checkInteger, checkName, checkOptions, checkWord, notYet, wrong } from './options.js';
+import { retryPolicy } from './retry-policy.js';
+import type { OnDuplicate, RetryPolicy, UniquePolicy } from './task-definition.js';
+
+/** `@Task`'s options, checked; what is undefined takes its default when the app resolves the task. */
+export interface TaskSettings {
+  readonly name: string | undefined;
+  readonly queue: string;
+  readonly acksLate: boolean;
+  readonly retry: RetryPolicy;
+  readonly priority: number | undefined;
+  readonly unique: { readonly key: KeySource; readonly policy: UniquePolicy } | undefined;
+}
+
+/** `@ShouldCompute`'s options, checked. */
+export interface ShouldComputeSettings {
+  readonly key: KeySource | undefined;
+  readonly onDuplicate: OnDuplicate;
+  /** ms */
+  readonly lease: number | undefined;
+}
+
+/** ms */
+export const DEFAULT_TTL = 600_000;
+/** ms */
+export const DEFAULT_LEASE = 15_000;
+/** Shorter leases and ttls would end within an ordinary pause of a process, ms. */
+const LEAST_LEASE = 100;
+/** Leaves room for what is put behind a queue's name, within AMQP's 255 bytes. */
+const MAX_QUEUE_BYTES = 240;
+const MAX_NAME_BYTES = 255;
+
+const TASK = [
+  ...(['name', 'queue', 'unique', 'acksLate', 'retry', 'timeLimit', 'thread'] as const),
+  ...(['priority', 'afterCommit', 'expires', 'onConnectionLoss'] as const),
+];
+const UNIQUE = ['key', 'onDuplicate', 'ttl', 'lease', 'keepFor', 'onLockError'] as const;
+const SHOULD_COMPUTE = ['key', 'onDuplicate', 'lease', 'keepFor'] as const;
+const STRATEGIES = ['discard', 'coalesce', 'reject', 'requeue'] as const;
+
+/** A word of which only the first is built. */
+function checkFirst<Word extends string>(value: unknown, what: string, words: readonly [Word, ...Word[]]): Word {
+  const word = checkWord(value ?? words[0], what, words);
+  if (word !== words[0]) throw notYet(`${what} '${word}'`);
+  return word;
+}
+
+function refuseUnbuilt(given: Readonly<Record<string, unknown>>, options: readonly string[], what: string): void {
+  for (const option of options) if (given[option] !== undefined) throw notYet(`${what} option '${option}'`);
+}
+
+const isKeySource = (value: unknown): value is KeySource => typeof value === 'string' || typeof value === 'function';
+
+function checkKeySource(value: unknown, what: string): KeySource {
+  if (isKeySource(value)) return value;
+  throw wrong(what, value, `a template such as 'loan:<loanId>', or a function of the arguments`);
+}
+
+const checkLease = (value: unknown, what: string): number => duration(value, what, LEAST_LEASE);
+
+function checkUnique(value: unknown, what: string): TaskSettings['unique'] {
+  if (value === undefined) return undefined;
+  const given = isKeySource(value) ? { key: value } : checkOptions(value, UNIQUE, what);
+  refuseUnbuilt(given, ['keepFor'], what);
+  checkFirst(given.onLockError, `${what}.onLockError`, ['refuse', 'publish']);
+  const policy: UniquePolicy = {
+    onDuplicate: checkFirst(given.onDuplicate, `${what}.onDuplicate`, STRATEGIES),
+    ttl: checkLease(given.ttl ?? DEFAULT_TTL, `${what}.ttl`),
+    lease: checkLease(given.lease ?? DEFAULT_LEASE, `${what}.lease`),
+  };
+  return { key: checkKeySource(given.key, `${what}.key`), policy: Object.freeze(policy) };
+}
+
+function checkQueue(value: unknown, what: string): string {
+  const queue = checkName(value, what, MAX_QUEUE_BYTES);
+  if (queue.startsWith('amq.'))
+    throw wrong(what, value, `a name that does not begin with 'amq.', which is the broker's`);
+  return queue;
+}
+
+/**
+ * Checks what was given to `@Task`. `where` is `Class.method`.
+ *
+ * @throws ConfigError for an unknown option or a wrong value, NotYetError for what is not built.
+ */
+export function taskSettings(value: unknown, where: string): TaskSettings {
+  const what = `${where}: @Task`;
+  const given = checkOptions(value ?? {}, TASK, what);
+  refuseUnbuilt(given, ['timeLimit', 'expires'], what);
+  if (checkFlag(given.thread, `${what} option 'thread'`, false)) throw notYet(`${what} option 'thread'`);
+  if (!checkFlag(given.afterCommit, `${what} option 'afterCommit'`, true)) throw notYet(`${what} option 'afterCommit'`);
+  checkFirst(given.onConnectionLoss, `${what} option 'onConnectionLoss'`, ['abort', 'finish']);
+  return Object.freeze({
+    name: given.name === undefined ? undefined : checkName(given.name, `${what} option 'name'`, MAX_NAME_BYTES),
+    queue: checkQueue(given.queue ?? 'tasks', `${what} option 'queue'`),
+    acksLate: checkFlag(given.acksLate, `${what} option 'acksLate'`, true),
+    retry: retryPolicy(given.retry, `${what} option 'retry'`),
+    priority:
+      given.priority === undefined ? undefined : checkInteger(given.priority, `${what} option 'priority'`, 0, 9),
+    unique: checkUnique(given.unique, `${what} option 'unique'`),
+  });
+}
+
+/**
+ * Checks what was given to `@ShouldCompute`. `where` is `Class.method`.
+ *
+ * @throws ConfigError for an unknown option or a wrong value, NotYetError for what is not built.
+ */
+export function shouldComputeSettings(value: unknown, where: string): ShouldComputeSettings {
+  const what = `${where}: @ShouldCompute`;
+  const given = isKeySource(value) ? { key: value } : checkOptions(value ?? {}, SHOULD_COMPUTE, what);
+  refuseUnbuilt(given, ['keepFor'], what);
+  return Object.freeze({
+    key: given.key === undefined ? undefined : checkKeySource(given.key, `${what} option 'key'`),
+    onDuplicate: checkFirst(given.onDuplicate, `${what} option 'onDuplicate'`, STRATEGIES),
+    lease: given.lease === undefined ? undefined : checkLease(given.lease, `${what} option 'lease'`),
+  });
+}
