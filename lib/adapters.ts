@@ -15,9 +15,12 @@ export interface AdapterParts {
 export async function openTransport(broker: AppSettings['broker'], parts: AdapterParts): Promise<Transport> {
   if (typeof broker === 'object') return broker;
   if (broker === undefined || broker === '') {
-    throw new ConfigError('the app has no broker: set AMQP_URL, or broker in createApp (amqp://user:password@host/vhost)', {
-      option: 'broker',
-    });
+    throw new ConfigError(
+      'the app has no broker: set AMQP_URL, or broker in createApp (amqp://user:password@host/vhost)',
+      {
+        option: 'broker',
+      },
+    );
   }
   if (broker === 'memory:') {
     const { createMemoryTransport } = await import('./transports/memory.js');
@@ -27,15 +30,20 @@ export async function openTransport(broker: AppSettings['broker'], parts: Adapte
     const { createRabbitTransport } = await import('./transports/rabbitmq.js');
     return createRabbitTransport({ ...parts, url: broker });
   }
-  throw new ConfigError(`broker must begin with amqp:// or amqps://, or be 'memory:' (scheme given: ${scheme(broker)})`, {
-    option: 'broker',
-  });
+  throw new ConfigError(
+    `broker must begin with amqp:// or amqps://, or be 'memory:' (scheme given: ${scheme(broker)})`,
+    {
+      option: 'broker',
+    },
+  );
 }
 
 /** The guard that `locks` asks for. */
 export async function openGuard(locks: AppSettings['locks'], parts: AdapterParts): Promise<Guard> {
   if (locks === undefined || locks === '') {
-    throw new ConfigError('the app has no locks: set REDIS_URL, or locks in createApp (redis://host:6379)', { option: 'locks' });
+    throw new ConfigError('the app has no locks: set REDIS_URL, or locks in createApp (redis://host:6379)', {
+      option: 'locks',
+    });
   }
   if (locks === 'memory:') {
     const { createMemoryGuard } = await import('./guards/memory.js');
@@ -45,15 +53,19 @@ export async function openGuard(locks: AppSettings['locks'], parts: AdapterParts
   const nodes = Array.isArray(locks) ? (locks as (string | RedisClient)[]) : [locks as string | RedisClient];
   for (const node of nodes) checkNode(node);
   const { createRedlockGuard } = await import('./guards/redlock.js');
-  return createRedlockGuard({ nodes, clock: parts.clock });
+  type Nodes = Parameters<typeof createRedlockGuard>[0]['nodes'];
+  return createRedlockGuard({ nodes: nodes as Nodes, clock: parts.clock });
 }
 
 /** Locks that one process sees cannot guard a queue that many consume. */
 export function checkPair({ broker, locks }: Pick<AppSettings, 'broker' | 'locks'>): void {
   if (locks !== 'memory:' || typeof broker !== 'string' || broker === 'memory:') return;
-  throw new ConfigError("a real broker with locks: 'memory:' is refused: other processes would not see the locks; set REDIS_URL", {
-    option: 'locks',
-  });
+  throw new ConfigError(
+    "a real broker with locks: 'memory:' is refused: other processes would not see the locks; set REDIS_URL",
+    {
+      option: 'locks',
+    },
+  );
 }
 
 function isGuard(locks: object | string): locks is Guard {
@@ -64,7 +76,9 @@ function checkNode(node: unknown): void {
   if (typeof node === 'string' && /^rediss?:\/\//.test(node)) return;
   if (typeof node === 'object' && node !== null && 'duplicate' in node) return;
   const given = typeof node === 'string' ? `scheme given: ${scheme(node)}` : `given: ${typeof node}`;
-  throw new ConfigError(`locks must be a redis:// or rediss:// URL, an ioredis client, or 'memory:' (${given})`, { option: 'locks' });
+  throw new ConfigError(`locks must be a redis:// or rediss:// URL, an ioredis client, or 'memory:' (${given})`, {
+    option: 'locks',
+  });
 }
 
 /** Never the whole text: it may hold a password. */

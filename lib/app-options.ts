@@ -1,6 +1,6 @@
 import { duration } from './duration.js';
-import { ConfigError, NotYetError } from './errors.js';
 import type { Guard } from './guard.js';
+import { checkInteger, checkOptions, checkWord, notYet, wrong } from './options.js';
 import type { Class } from './task-definition.js';
 import type { Transport } from './transport.js';
 
@@ -55,58 +55,48 @@ export interface AppSettings {
   readonly publishTimeout: number;
 }
 
-const KNOWN = ['broker', 'locks', 'services', 'container', 'results', 'queues', 'namespace', 'publishTimeout'];
+const KNOWN = ['broker', 'locks', 'services', 'container', 'results', 'queues', 'namespace', 'publishTimeout'] as const;
 
 /** Checks what `createApp` was given. @throws ConfigError, NotYetError */
 export function appSettings(options: AppOptions): AppSettings {
-  if (typeof options !== 'object' || options === null) throw wrong('createApp takes an object', 'services');
-  for (const option of Object.keys(options)) {
-    if (!KNOWN.includes(option)) throw wrong(`createApp has no option ${option}; known are: ${KNOWN.join(', ')}`, option);
-  }
-  if ('results' in options && options.results !== undefined && options.results !== false) {
-    throw new NotYetError('the option results of createApp is not built yet: results are not kept', { option: 'results' });
-  }
-  const { services, container, queues = {}, namespace = 'solotask', publishTimeout = '10s' } = options;
-  const timeout = duration(publishTimeout, 'publishTimeout of createApp');
-  if (timeout < 100) throw wrong(`publishTimeout must be at least 100 ms: ${publishTimeout}`, 'publishTimeout');
+  const { results } = checkOptions(options, KNOWN, 'createApp');
+  if (results !== undefined && results !== false) throw notYet('the option results of createApp');
+  const { broker, locks, services, container, queues = {}, namespace = 'solotask', publishTimeout = '10s' } = options;
   if (container !== undefined && typeof container.get !== 'function') {
-    throw wrong('container must be an object with get(Class)', 'container');
+    throw wrong('container of createApp', container, 'an object with get(Class)');
   }
   return {
-    broker: options.broker,
-    locks: options.locks,
+    broker,
+    locks,
     services: servicesOf(services),
     container,
     queues: checkQueues(queues),
     namespace: checkNamespace(namespace),
-    publishTimeout: timeout,
+    publishTimeout: duration(publishTimeout, 'publishTimeout of createApp', 100),
   };
 }
-
-const wrong = (text: string, option: string): ConfigError => new ConfigError(text, { option });
 
 function servicesOf(services: AppOptions['services'] | undefined): () => Services {
   if (Array.isArray(services)) return () => services;
   // A class is a function too: somebody forgot the brackets.
   if (typeof services === 'function' && services.prototype === undefined) return services as () => Services;
-  throw wrong('services must be an array of classes or instances (services: [LoanService]), or a function that gives one', 'services');
+  const right = 'an array of classes or instances, such as [LoanService], or an arrow function that gives one';
+  throw wrong('services of createApp', services, right);
 }
 
-function checkNamespace(namespace: string): string {
-  if (/^[\w.-]{1,64}$/.test(namespace)) return namespace;
-  throw wrong(`namespace must be 1 to 64 letters, digits, '_', '-' or '.': ${namespace}`, 'namespace');
+function checkNamespace(namespace: unknown): string {
+  if (typeof namespace === 'string' && /^[\w.-]{1,64}$/.test(namespace)) return namespace;
+  throw wrong('namespace of createApp', namespace, "1 to 64 letters, digits, '_', '-' or '.'");
 }
 
 function checkQueues(queues: Readonly<Record<string, QueueOptions>>): Readonly<Record<string, QueueOptions>> {
   for (const [name, options] of Object.entries(queues)) {
-    const { type = 'quorum', maxPriority } = options;
-    const stranger = Object.keys(options).find((option) => option !== 'type' && option !== 'maxPriority');
-    if (stranger !== undefined) throw wrong(`queue ${name} has no option ${stranger}; known are: type, maxPriority`, 'queues');
-    if (type !== 'quorum' && type !== 'classic') throw wrong(`queue ${name}: type must be 'quorum' or 'classic'`, 'queues');
+    const { type = 'quorum', maxPriority } = checkOptions(options, ['type', 'maxPriority'], `queue '${name}'`);
+    checkWord(type, `type of queue '${name}'`, ['quorum', 'classic']);
     if (maxPriority === undefined) continue;
-    const whole = Number.isInteger(maxPriority) && maxPriority >= 1 && maxPriority <= 9;
-    if (!whole) throw wrong(`queue ${name}: maxPriority must be a whole number from 1 to 9`, 'queues');
-    if (type !== 'classic') throw wrong(`queue ${name}: priorities need type 'classic'`, 'queues');
+    checkInteger(maxPriority, `maxPriority of queue '${name}'`, 1, 9);
+    if (type !== 'classic')
+      throw wrong(`maxPriority of queue '${name}'`, maxPriority, "effect with type 'classic' only");
   }
   return queues;
 }

@@ -84,7 +84,10 @@ export class App {
    * Opens the links now instead of at the first use. Resolves to the addresses, secrets masked.
    * @param timeout ms. @default `publishTimeout`
    */
-  async connect({ timeout = this.#settings.publishTimeout }: { timeout?: number } = {}): Promise<{ broker: string; locks: string }> {
+  async connect({ timeout = this.#settings.publishTimeout }: { timeout?: number } = {}): Promise<{
+    broker: string;
+    locks: string;
+  }> {
     const { transport, guard } = await this.#open(timeout);
     return { broker: transport.address, locks: guard.address };
   }
@@ -126,7 +129,15 @@ export class App {
       const links = await this.#open(this.#settings.publishTimeout);
       const instances = new Instances(this.#settings.services(), this.#settings.container);
       const { namespace, publishTimeout } = this.#settings;
-      const parts = { ...links, clock: this.#clock, signals: this.#signals, registry, instances, namespace, publishTimeout };
+      const parts = {
+        ...links,
+        clock: this.#clock,
+        signals: this.#signals,
+        registry,
+        instances,
+        namespace,
+        publishTimeout,
+      };
       return new Worker({ ...parts, app: this }, settings);
     });
     this.#workers.add(handle);

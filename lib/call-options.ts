@@ -1,5 +1,5 @@
 import { duration } from './duration.js';
-import { ConfigError, NotYetError } from './errors.js';
+import { checkOptions, notYet } from './options.js';
 
 /** Options of one enqueue. */
 export interface CallOptions {
@@ -7,15 +7,12 @@ export interface CallOptions {
   readonly delay?: number | string;
 }
 
-/** Documented, and refused until built: accepting and ignoring one would be worse. */
-const NOT_YET = ['id', 'key', 'headers', 'at', 'expires', 'queue', 'priority', 'afterCommit'];
+/** All but the first are refused until they are built: accepting and ignoring one would be worse. */
+const KNOWN = ['delay', 'id', 'key', 'headers', 'at', 'expires', 'queue', 'priority', 'afterCommit'] as const;
 
 /** Checks the options of one call. @throws ConfigError for an unknown or wrong one, NotYetError for one not built yet. */
 export function callSettings(options: CallOptions = {}): { delay: number } {
-  for (const option of Object.keys(options)) {
-    if (option === 'delay') continue;
-    if (NOT_YET.includes(option)) throw new NotYetError(`the option ${option} of an enqueue is not built yet`, { option });
-    throw new ConfigError(`an enqueue has no option ${option}; known is: delay`, { option });
-  }
-  return { delay: options.delay === undefined ? 0 : duration(options.delay, 'delay') };
+  const { delay, ...others } = checkOptions(options, KNOWN, 'an enqueue');
+  for (const option of Object.keys(others)) throw notYet(`the option ${option} of an enqueue`);
+  return { delay: delay === undefined ? 0 : duration(delay, 'delay of an enqueue') };
 }

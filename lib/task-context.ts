@@ -52,7 +52,10 @@ export const currentApp = (): object | undefined => scopes.getStore()?.app;
 export function taskContext(): TaskContext {
   const scope = scopes.getStore();
   if (scope === undefined) {
-    throw new TaskError('NO_CONTEXT', 'taskContext() was called outside a run: a plain call of the method has no context');
+    throw new TaskError(
+      'NO_CONTEXT',
+      'taskContext() was called outside a run: a plain call of the method has no context',
+    );
   }
   return scope.context;
 }

@@ -7,8 +7,12 @@ export const PUBLISH_WINDOW = 5_000;
 /** What holds where a declaration is silent, or where there is none (a message of an unknown task). */
 export const DEFAULT_POLICY: UniquePolicy = { onDuplicate: 'discard', ttl: 600_000, lease: 15_000 };
 
+/** A task name may hold the separator; two tasks must not meet in one record. */
+const part = (task: string): string => (/[:%]/.test(task) ? task.replace(/%/g, '%25').replace(/:/g, '%3A') : task);
+
 /** The name of a key's record: one Redis key, so one slot of a cluster. */
-export const recordName = (namespace: string, task: string, key: string): string => `${namespace}:lock:${task}:${key}`;
+export const recordName = (namespace: string, task: string, key: string): string =>
+  `${namespace}:lock:${part(task)}:${key}`;
 
 /** The policy by which a worker treats the key: `@ShouldCompute`'s if there is one, else that of `@Task({ unique })`. */
 export const workerPolicy = (definition: TaskDefinition | undefined): UniquePolicy =>

@@ -61,7 +61,11 @@ export class Client {
   }
 
   /** Resolves once the broker has the message, or a holder that covers the call is known. */
-  async enqueue(definition: TaskDefinition, args: readonly unknown[], settings: EnqueueSettings = {}): Promise<Receipt> {
+  async enqueue(
+    definition: TaskDefinition,
+    args: readonly unknown[],
+    settings: EnqueueSettings = {},
+  ): Promise<Receipt> {
     if (this.#closed) throw new ClosedError('the app is closed: nothing can be enqueued', { task: definition.name });
     const { clock, publishTimeout } = this.#parts;
     const packed = pack(definition, args);
@@ -86,7 +90,8 @@ export class Client {
   }
 
   async #plain(job: Job): Promise<Receipt> {
-    const lock: MessageLock | undefined = job.key === undefined ? undefined : { key: job.key, mode: 'worker', fence: undefined };
+    const lock: MessageLock | undefined =
+      job.key === undefined ? undefined : { key: job.key, mode: 'worker', fence: undefined };
     await this.#publish(job, lock);
     return this.#enqueued(job);
   }
@@ -99,9 +104,12 @@ export class Client {
       const holder = await flight.join();
       if (holder !== undefined) return this.#discarded(job, holder);
       if (this.#parts.clock.monotonic() >= job.deadline) {
-        throw new DuplicateUndecidedError('another enqueue of this key failed until publishTimeout; nothing was published', {
-          record,
-        });
+        throw new DuplicateUndecidedError(
+          'another enqueue of this key failed until publishTimeout; nothing was published',
+          {
+            record,
+          },
+        );
       }
     }
   }
@@ -163,7 +171,17 @@ export class Client {
     const { definition, id, args, delay } = job;
     const enqueuedAt = clock.now();
     const root = { rootId: undefined, parentId: undefined, headers: {} };
-    const message = { ...root, id, task: definition.name, args, kwargs: {}, attempt: 1, lock, enqueuedAt, priority: definition.priority };
+    const message = {
+      ...root,
+      id,
+      task: definition.name,
+      args,
+      kwargs: {},
+      attempt: 1,
+      lock,
+      enqueuedAt,
+      priority: definition.priority,
+    };
     return transport.publish({
       queue: definition.queue,
       frame: encode(message, origin),

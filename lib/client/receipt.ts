@@ -35,7 +35,9 @@ export class Receipt {
   /** The result of the run. @throws ResultsDisabledError always: this version keeps no results. */
   result(): Promise<never> {
     return Promise.reject(
-      new ResultsDisabledError('results are not kept: the results option of createApp is not built yet', { id: this.id }),
+      new ResultsDisabledError('results are not kept: the results option of createApp is not built yet', {
+        id: this.id,
+      }),
     );
   }
 }

@@ -109,7 +109,14 @@ export class AckPolicy {
   async #bury(run: Run, { code, error }: Extract<Outcome, { kind: 'dead' }>): Promise<void> {
     const { delivery, head } = run;
     const { queue } = delivery;
-    const reason = { code, reason: error.message, stack: error.stack, at: this.#parts.clock.now(), queue, attempt: head.attempt };
+    const reason = {
+      code,
+      reason: error.message,
+      stack: error.stack,
+      at: this.#parts.clock.now(),
+      queue,
+      attempt: head.attempt,
+    };
     const buried = await this.#publish(deadQueue(queue), deadLetter(delivery.frame, reason), undefined);
     if (!buried) {
       await this.letGo(run);
@@ -124,7 +131,7 @@ export class AckPolicy {
   /** Publishes the message afresh, then acks this delivery. When either is impossible, the delivery goes back. */
   async #goOnLater(run: Run, delay: number, attempt: number, held: HoldAnswer = 'ok'): Promise<boolean> {
     const due = this.#parts.clock.now() + delay;
-    const frame = republish(run.delivery.frame, { attempt, due, lock: run.lock });
+    const frame = republish(run.delivery.frame, run.lock === undefined ? { attempt } : { attempt, lock: run.lock });
     const published = held === 'ok' && (await this.#publish(run.delivery.queue, frame, due));
     if (published) run.delivery.ack();
     else this.#putBack(run);

@@ -46,7 +46,13 @@ export class Claimer {
   /** Undefined when the run holds its key (or needs none). */
   async claim(run: Run, seat: Seat): Promise<Outcome | undefined> {
     if (run.record === undefined) return undefined;
-    const attempt = { nonce: this.#parts.clock.uuid().slice(0, 8), undecided: [], seen: 0, trouble: 0, announced: false };
+    const attempt = {
+      nonce: this.#parts.clock.uuid().slice(0, 8),
+      undecided: [],
+      seen: 0,
+      trouble: 0,
+      announced: false,
+    };
     for (;;) {
       if (run.delivery.stale || this.#parts.draining.aborted) return this.#end(run, attempt, { kind: 'returned' });
       const step = await this.#once(run, run.record, attempt);

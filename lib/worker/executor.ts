@@ -118,7 +118,11 @@ export class Executor {
     const wished = error instanceof RetryTask ? error.delay : undefined;
     try {
       const usual = (): number => backoff(policy, attempt, this.#parts.clock.random());
-      return { kind: 'retry', error, delay: wished === undefined ? usual() : duration(wished, 'the delay of RetryTask') };
+      return {
+        kind: 'retry',
+        error,
+        delay: wished === undefined ? usual() : duration(wished, 'the delay of RetryTask'),
+      };
     } catch (wrong) {
       return { kind: 'dead', code: 'CONFIG', error: toError(wrong) };
     }

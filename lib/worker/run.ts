@@ -122,8 +122,11 @@ const NO_HEAD: MessageHead = {
 
 function unknownTask(head: MessageHead, registry: Registry): UnknownTaskError {
   const known = registry.definitions.map(({ name }) => name);
-  return new UnknownTaskError(`no service of this app declares the task ${head.task}; declared are ${known.join(', ')}`, {
-    task: head.task,
-    known,
-  });
+  return new UnknownTaskError(
+    `no service of this app declares the task ${head.task}; declared are ${known.join(', ')}`,
+    {
+      task: head.task,
+      known,
+    },
+  );
 }

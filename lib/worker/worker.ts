@@ -1,7 +1,8 @@
 import { pause, type Clock } from '../clock.js';
-import { ConfigError, DeliveryLostError, toError, WorkerStoppedError } from '../errors.js';
+import { DeliveryLostError, toError, WorkerStoppedError } from '../errors.js';
 import type { FenceSource } from '../fence.js';
 import type { Guard } from '../guard.js';
+import { checkInteger, checkOptions, wrong } from '../options.js';
 import type { Registry } from '../registry.js';
 import type { Signals } from '../signals.js';
 import type { Delivery, Subscription, Transport } from '../transport.js';
@@ -44,21 +45,17 @@ export interface WorkerSettings {
   readonly prefetch: number;
 }
 
+const KNOWN = ['queues', 'concurrency', 'prefetch'] as const;
+const MOST = 65_535;
+
 /** Checks what `app.worker()` was given. @throws ConfigError */
 export function workerSettings(options: WorkerOptions, registry: Registry): WorkerSettings {
+  checkOptions(options, KNOWN, 'a worker');
   const queues = options.queues ?? [...new Set(registry.definitions.map(({ queue }) => queue))];
-  const concurrency = whole('concurrency', options.concurrency ?? 10);
-  const prefetch = whole('prefetch', options.prefetch ?? concurrency + 10);
-  if (queues.length === 0) throw new ConfigError('a worker needs at least one queue', { option: 'queues' });
-  if (prefetch < concurrency) {
-    throw new ConfigError(`prefetch (${prefetch}) must be at least the concurrency (${concurrency})`, { option: 'prefetch' });
-  }
+  const concurrency = checkInteger(options.concurrency ?? 10, 'concurrency of a worker', 1, MOST - 10);
+  const prefetch = checkInteger(options.prefetch ?? concurrency + 10, 'prefetch of a worker', concurrency, MOST);
+  if (queues.length === 0) throw wrong('queues of a worker', queues, 'at least one queue');
   return { queues, concurrency, prefetch };
-}
-
-function whole(option: string, value: number): number {
-  if (Number.isInteger(value) && value >= 1 && value <= 65_535) return value;
-  throw new ConfigError(`${option} must be a whole number from 1 to 65535: ${value}`, { option, value });
 }
 
 /** Consumes queues and runs tasks: start, quiet, stop. */
@@ -130,7 +127,10 @@ export class Worker {
     await this.quiet();
     const inTime = await Promise.race([this.#settled(), aborted(this.#hurry.signal)]);
     if (inTime !== true) {
-      this.#abortAll(() => true, () => new WorkerStoppedError('the worker stops, and the time to finish has passed'));
+      this.#abortAll(
+        () => true,
+        () => new WorkerStoppedError('the worker stops, and the time to finish has passed'),
+      );
       await this.#settled();
     }
     this.#hurry.abort();
@@ -176,7 +176,10 @@ export class Worker {
   /** The broker has given these messages to somebody else: a second run of them may start any moment. */
   #lost(): void {
     const gone = (run: Run): boolean => run.delivery.stale && run.definition?.acksLate !== false;
-    this.#abortAll(gone, () => new DeliveryLostError('the link that delivered this message was lost; it is delivered again'));
+    this.#abortAll(
+      gone,
+      () => new DeliveryLostError('the link that delivered this message was lost; it is delivered again'),
+    );
   }
 
   #abortAll(which: (run: Run) => boolean, reason: () => Error): void {

@@ -186,7 +186,9 @@ onEveryStage('enqueueing a unique task', (stage) => {
     const app = stage.app([Loans]);
     const dropped = stage.count(app, 'task:discarded');
     await app.worker().start();
-    const body = Buffer.from(JSON.stringify([[], { loanId: 7 }, { callbacks: null, errbacks: null, chain: null, chord: null }]));
+    const body = Buffer.from(
+      JSON.stringify([[], { loanId: 7 }, { callbacks: null, errbacks: null, chain: null, chord: null }]),
+    );
     for (const id of ['from-python-1', 'from-python-2']) {
       const headers = { lang: 'py', task: 'loans.tasks.recompute', id };
       const properties = { contentType: 'application/json', contentEncoding: 'utf-8', correlationId: id };
@@ -196,6 +198,8 @@ onEveryStage('enqueueing a unique task', (stage) => {
     expect(gate.arrivals).to.equal(1);
     expect((await stage.record('loans.tasks.recompute', 'loan:7'))?.phase).to.equal('running');
     gate.open();
-    await eventually(async () => expect((await stage.record('loans.tasks.recompute', 'loan:7'))?.phase).to.equal(undefined));
+    await eventually(async () =>
+      expect((await stage.record('loans.tasks.recompute', 'loan:7'))?.phase).to.equal(undefined),
+    );
   });
 });

@@ -21,7 +21,10 @@ onEveryStage('a worker', (stage) => {
     const ended = [stage.count(one, 'task:succeeded'), stage.count(other, 'task:succeeded')];
     const receipts = [await app.tasks(Reports).report(1), await app.tasks(Reports).report(1)];
     expect(receipts.map(({ status }) => status)).to.deep.equal(['enqueued', 'enqueued']);
-    await Promise.all([one.worker({ concurrency: 1, prefetch: 1 }).start(), other.worker({ concurrency: 1, prefetch: 1 }).start()]);
+    await Promise.all([
+      one.worker({ concurrency: 1, prefetch: 1 }).start(),
+      other.worker({ concurrency: 1, prefetch: 1 }).start(),
+    ]);
     await eventually(() => expect((dropped[0]?.total ?? 0) + (dropped[1]?.total ?? 0)).to.equal(1));
     expect(gate.arrivals).to.equal(1);
     gate.open();
@@ -97,7 +100,11 @@ onEveryStage('a worker', (stage) => {
     expect(attempts).to.equal(2);
     const letters = await stage.dead();
     expect(letters).to.have.length(1);
-    expect(letters[0]?.headers).to.include({ dead_code: 'FAILED', dead_reason: 'the rate service is down', attempt: 2 });
+    expect(letters[0]?.headers).to.include({
+      dead_code: 'FAILED',
+      dead_reason: 'the rate service is down',
+      attempt: 2,
+    });
     expect((await stage.record('Loans.recompute', 'loan:1'))?.owner).to.equal(undefined);
     expect(await app.tasks(Loans).recompute(1)).to.include({ status: 'enqueued' });
   });

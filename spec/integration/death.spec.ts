@@ -1,0 +1,167 @@
+import { expect } from 'chai';
+import { fileURLToPath } from 'node:url';
+import { systemClock } from '../../lib/clock.js';
+import { createRedlockGuard } from '../../lib/guards/redlock.js';
+import { createRabbitTransport } from '../../lib/transports/rabbitmq.js';
+import { Child } from '../support/child.js';
+import { eventually } from '../support/eventually.js';
+import { testAmqpUrl, testRedisUrl, uniqueName } from '../support/servers.js';
+
+const LEASE = 3_000;
+
+describe('death and return, with processes of their own on RabbitMQ and Redis', () => {
+  const file = fileURLToPath(new URL('./fixtures/mortal.js', import.meta.url));
+  let children: Child[] = [];
+  let queue = '';
+  let namespace = '';
+
+  beforeEach(() => {
+    queue = uniqueName('queue');
+    namespace = uniqueName('ns');
+  });
+  afterEach(async () => {
+    await Promise.all(children.map((child) => child.kill()));
+    children = [];
+  });
+
+  const start = (env: Record<string, string>): Child => {
+    const common = {
+      AMQP: testAmqpUrl(),
+      REDIS: testRedisUrl(),
+      QUEUE: queue,
+      NAMESPACE: namespace,
+      LEASE: `${LEASE}`,
+    };
+    const child = new Child(file, { ...common, ...env });
+    children.push(child);
+    return child;
+  };
+  const worker = async (env: Record<string, string> = {}): Promise<Child> => {
+    const child = start({ ROLE: 'worker', ...env });
+    await child.hears('ready');
+    return child;
+  };
+  const enqueue = async (calls = 1): Promise<readonly Record<string, unknown>[]> => {
+    const child = start({ ROLE: 'producer', CALLS: `${calls}` });
+    const receipts = await child.hears('receipt', calls, 15_000);
+    await child.gone();
+    return receipts;
+  };
+  const everybody = (event: string) => children.flatMap((child) => child.said(event));
+  const ready = async (): Promise<number> => {
+    const transport = createRabbitTransport({
+      url: testAmqpUrl(),
+      namespace,
+      clock: systemClock,
+      connectionName: 'look',
+    });
+    await transport.connect(5_000);
+    const figures = await transport.figures(queue);
+    await transport.close();
+    return figures.ready;
+  };
+  const record = async () => {
+    const guard = createRedlockGuard({ nodes: [testRedisUrl()], clock: systemClock });
+    await guard.connect(5_000);
+    const found = await guard.read(`${namespace}:lock:loans.recompute:loan:1`);
+    await guard.close();
+    return found;
+  };
+
+  // E2
+  it('publishes one message for fifty concurrent calls from five processes', async () => {
+    const producers = Array.from({ length: 5 }, () => start({ ROLE: 'producer', CALLS: '10' }));
+    await Promise.all(producers.map((producer) => producer.hears('receipt', 10, 15_000)));
+    const receipts = everybody('receipt');
+    expect(receipts.filter(({ status }) => status === 'enqueued')).to.have.length(1);
+    expect(new Set(receipts.map(({ id }) => id)).size).to.equal(1);
+    expect(await ready()).to.equal(1);
+  });
+
+  // E6
+  it('accepts a key after the publish window of a producer that was killed between lock and publish', async () => {
+    const killed = start({ ROLE: 'producer', CALLS: '1', DIE: 'guard.claimPublishing after' });
+    expect(await killed.gone()).to.include({ signal: 'SIGKILL' });
+    expect(await record()).to.include({ phase: 'publishing' });
+    const asked = Date.now();
+    const [receipt] = await enqueue();
+    expect(receipt).to.include({ status: 'enqueued' });
+    expect(Date.now() - asked).to.be.below(9_000);
+    expect(everybody('receipt')).to.have.length(1);
+    expect(await ready()).to.equal(1);
+  });
+
+  // D1
+  it('runs the task of a killed worker on another one within one lease, and a duplicate meanwhile never beside it', async () => {
+    const first = await worker({ BODY: 'hold' });
+    const [receipt] = await enqueue();
+    await first.hears('started');
+    const second = await worker();
+    await first.kill('SIGKILL');
+    const killed = Date.now();
+    const [duplicate] = await enqueue();
+    expect(duplicate).to.include({ status: 'discarded', id: receipt?.['id'] });
+    const [started] = await second.hears('started');
+    expect(Date.now() - killed).to.be.below(LEASE + 2_000);
+    expect(started).to.include({ attempt: 1, redelivered: true });
+    expect(started?.['fence']).to.be.greaterThan(first.said('started')[0]?.['fence'] as number);
+    await second.hears('task:succeeded');
+    expect(everybody('started')).to.have.length(2);
+    expect(await ready()).to.equal(0);
+  });
+
+  // D2
+  it('finds done, and does not run again, what was killed between release and ack', async () => {
+    const first = await worker({ DIE: 'guard.release after' });
+    await enqueue();
+    await first.hears('ended');
+    await first.gone();
+    const second = await worker();
+    const [succeeded] = await second.hears('task:succeeded');
+    expect(succeeded).to.include({ recovered: true });
+    expect(everybody('started')).to.have.length(1);
+    await second.kill('SIGTERM');
+    expect(await ready()).to.equal(0);
+  });
+
+  // D8
+  for (const point of ['transport.publish before', 'transport.publish after']) {
+    it(`gives exactly one good run when killed at ${point} of a retry`, async () => {
+      const first = await worker({ BODY: 'fail once', DIE: point });
+      await enqueue();
+      await first.hears('started');
+      expect(await first.gone()).to.include({ signal: 'SIGKILL' });
+      expect(await record()).to.include({ phase: 'queued' });
+      const second = await worker();
+      await second.hears('task:succeeded');
+      await eventually(async () => expect((await record())?.owner).to.equal(undefined));
+      await eventually(async () => expect(await ready()).to.equal(0));
+      await second.kill('SIGTERM');
+      expect(everybody('ended')).to.have.length(1);
+      expect(await ready()).to.equal(0);
+    });
+  }
+
+  // W6
+  it('loses the run of a killed worker with acksLate false, and frees the key after its lease', async () => {
+    const first = await worker({ BODY: 'hold', ACKS: 'early' });
+    await enqueue();
+    await first.hears('started');
+    await first.kill('SIGKILL');
+    expect(await ready()).to.equal(0);
+    expect((await enqueue())[0]).to.include({ status: 'discarded' });
+    await eventually(async () => expect((await enqueue())[0]).to.include({ status: 'enqueued' }), {
+      timeout: LEASE + 3_000,
+    });
+    expect(everybody('started')).to.have.length(1);
+  });
+
+  // D3 (task-worker itself: spec/cli)
+  it('finishes at SIGTERM what runs', async () => {
+    const first = await worker();
+    await enqueue(3);
+    await first.hears('task:succeeded');
+    await first.kill('SIGTERM');
+    expect(await ready()).to.equal(0);
+  });
+});

@@ -1,0 +1,166 @@
+import { createApp, type App, type EventName, type Frame, type Guard, type LockRecord, type Transport } from 'solotask';
+import amqplib from 'amqplib';
+import { systemClock } from '../../lib/clock.js';
+import { createMemoryGuard, MemoryLocks } from '../../lib/guards/memory.js';
+import { createRedlockGuard } from '../../lib/guards/redlock.js';
+import { createMemoryTransport, MemoryBroker } from '../../lib/transports/memory.js';
+import { createRabbitTransport } from '../../lib/transports/rabbitmq.js';
+import { deadQueue } from '../../lib/transport.js';
+import { testAmqpUrl, testRedisUrl, uniqueName } from './servers.js';
+import { startProxy, type TcpProxy } from './tcp-proxy.js';
+
+/** How many events of some kinds an app has emitted. */
+export interface Count {
+  readonly total: number;
+}
+
+/** The parts on which a spec plays: memory, or real RabbitMQ and Redis. */
+interface Parts {
+  links(): { broker: string | Transport; locks: string | Guard };
+  /** An own transport and guard, to look at queues and records. */
+  observe(): { transport: Transport; guard: Guard };
+  publish(queue: string, frame: Frame): Promise<void>;
+  dropConnections(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** What a spec sees of them. Fresh for each test: a queue and a namespace of its own. */
+export class Stage {
+  queue = '';
+  namespace = '';
+  #parts: Parts | undefined;
+  #observer: { transport: Transport; guard: Guard } | undefined;
+  #apps: App[] = [];
+
+  async open(make: (namespace: string) => Promise<Parts>): Promise<void> {
+    this.queue = uniqueName('queue');
+    this.namespace = uniqueName('ns');
+    this.#parts = await make(this.namespace);
+    this.#observer = this.#parts.observe();
+    await Promise.all([this.#observer.transport.connect(10_000), this.#observer.guard.connect(10_000)]);
+    await this.#observer.transport.declare([{ name: this.queue }]);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#apps.map((app) => app.close()));
+    this.#apps = [];
+    await this.#observer?.transport.close();
+    await this.#observer?.guard.close();
+    await this.#parts?.close();
+  }
+
+  /** An app with links of its own, closed after the test. */
+  app(services: readonly (abstract new () => object)[], options: { publishTimeout?: number } = {}): App {
+    const app = createApp({ ...this.parts.links(), services, namespace: this.namespace, ...options });
+    this.#apps.push(app);
+    return app;
+  }
+
+  count(app: App, ...events: EventName[]): Count {
+    const count = { total: 0 };
+    for (const event of events) app.on(event, () => void count.total++);
+    return count;
+  }
+
+  /** Messages that wait in the queue. */
+  async ready(queue = this.queue): Promise<number> {
+    return (await this.observer.transport.figures(queue)).ready;
+  }
+
+  /** A message as a foreign producer sends it. */
+  publish(frame: Frame): Promise<void> {
+    return this.parts.publish(this.queue, frame);
+  }
+
+  /** The dead letters of the queue; they stay there. */
+  async dead(): Promise<readonly Frame[]> {
+    const { transport } = this.observer;
+    const queue = deadQueue(this.queue);
+    const { ready } = await transport.figures(queue);
+    const frames: Frame[] = [];
+    await new Promise<void>((resolve, reject) => {
+      if (ready === 0) return resolve();
+      const deliver = (delivery: { frame: Frame }): void => {
+        if (frames.push(delivery.frame) === ready) resolve();
+      };
+      transport.consume(queue, ready, { deliver, lost: () => reject(new Error('lost')) }).catch(reject);
+    });
+    return frames;
+  }
+
+  /** The record of a key; undefined when there is none. */
+  record(task: string, key: string): Promise<LockRecord | undefined> {
+    return this.observer.guard.read(`${this.namespace}:lock:${task}:${key}`);
+  }
+
+  /** Cuts every link of the apps to the broker; they connect again by themselves. */
+  dropConnections(): Promise<void> {
+    return this.parts.dropConnections();
+  }
+
+  private get parts(): Parts {
+    if (this.#parts === undefined) throw new Error('the stage is used outside a test');
+    return this.#parts;
+  }
+
+  private get observer(): { transport: Transport; guard: Guard } {
+    if (this.#observer === undefined) throw new Error('the stage is used outside a test');
+    return this.#observer;
+  }
+}
+
+async function memoryParts(namespace: string): Promise<Parts> {
+  const broker = new MemoryBroker();
+  const store = new MemoryLocks();
+  const clock = systemClock;
+  const transport = (): Transport => createMemoryTransport({ clock, broker, namespace });
+  return {
+    links: () => ({ broker: transport(), locks: createMemoryGuard({ clock, store }) }),
+    observe: () => ({ transport: transport(), guard: createMemoryGuard({ clock, store }) }),
+    publish: async (queue, frame) => {
+      const once = transport();
+      await once.connect(1_000);
+      await once.publish({ queue, frame, timeout: 1_000 });
+      await once.close();
+    },
+    dropConnections: async () => broker.dropConnections(),
+    close: async () => {},
+  };
+}
+
+async function serverParts(namespace: string): Promise<Parts> {
+  const proxy: TcpProxy = await startProxy(testAmqpUrl());
+  const clock = systemClock;
+  const connectionName = namespace;
+  return {
+    links: () => ({ broker: proxy.url, locks: testRedisUrl() }),
+    observe: () => ({
+      transport: createRabbitTransport({ url: testAmqpUrl(), namespace, clock, connectionName }),
+      guard: createRedlockGuard({ nodes: [testRedisUrl()], clock }),
+    }),
+    publish: async (queue, { properties, headers, body }) => {
+      const connection = await amqplib.connect(testAmqpUrl());
+      const channel = await connection.createConfirmChannel();
+      channel.sendToQueue(queue, body, { ...properties, headers: { ...headers } });
+      await channel.waitForConfirms();
+      await channel.close();
+      await connection.close();
+    },
+    dropConnections: async () => proxy.cut(),
+    close: () => proxy.close(),
+  };
+}
+
+const STAGES = { 'on memory parts': memoryParts, 'on RabbitMQ and Redis': serverParts };
+
+/** Runs the same specs on memory parts and on real servers. */
+export function onEveryStage(title: string, specs: (stage: Stage) => void): void {
+  for (const [name, make] of Object.entries(STAGES)) {
+    describe(`${title}, ${name}`, () => {
+      const stage = new Stage();
+      beforeEach(() => stage.open(make));
+      afterEach(() => stage.close());
+      specs(stage);
+    });
+  }
+}
