@@ -1,15 +1,17 @@
-import { pause, systemClock } from '../../lib/clock.js';
+import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Retries `check` until it does not throw; its last error after `timeout` ms. */
-export async function eventually(check: () => unknown, { timeout = 5000 } = {}): Promise<void> {
-  const end = systemClock.monotonic() + timeout;
-  for (;;) {
+/**
+ * Waits until `check` neither throws nor rejects, and resolves with what it returned; after `timeout` ms rejects with
+ * its last error.
+ */
+export async function eventually<T>(check: () => T | Promise<T>, { timeout = 5000 } = {}): Promise<T> {
+  const end = performance.now() + timeout;
+  for (let wait = 5; ; wait = Math.min(wait * 1.5, 100)) {
     try {
-      await check();
-      return;
+      return await check();
     } catch (error) {
-      if (systemClock.monotonic() > end) throw error;
-      await pause(systemClock, 10);
+      if (performance.now() >= end) throw error;
     }
+    await sleep(wait);
   }
 }

@@ -14,7 +14,7 @@ import type {
 } from '../../lib/guard.js';
 import { createMemoryGuard, MemoryLocks } from '../../lib/guards/memory.js';
 import { createRedlockGuard } from '../../lib/guards/redlock.js';
-import { redisUrl } from './redis-url.js';
+import { testRedisUrl } from './redis-server.js';
 
 /** A guard under test. */
 export interface GuardBench {
@@ -36,8 +36,8 @@ export const GUARDS: Readonly<Record<string, () => Promise<GuardBench>>> = {
   },
 
   async redlock() {
-    const raw = new Redis(redisUrl());
-    const guard = createRedlockGuard({ nodes: [redisUrl()], clock: systemClock });
+    const raw = new Redis(testRedisUrl());
+    const guard = createRedlockGuard({ nodes: [testRedisUrl()], clock: systemClock });
     await guard.connect(5000);
     const keep = async (key: string): Promise<void> => void (await raw.hset(key, 'p', 'k'));
     const close = async (): Promise<void> => {
