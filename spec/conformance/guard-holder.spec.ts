@@ -117,6 +117,8 @@ overGuards((bed) => {
       await bed.run('b');
       expect(await bed.guard.release(bed.key, identity, { seq: 0, dead: false })).to.equal('ok');
       expect((await bed.record()).owner).to.equal('b');
+      const other = { ...identity, fence: identity.fence - 1 };
+      expect(await bed.guard.release(bed.key, other, { seq: 0, dead: false })).to.equal('lost');
     });
 
     it('is lost with another identity, in another phase or without a record', async () => {

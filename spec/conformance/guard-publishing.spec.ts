@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { systemClock } from '../../lib/clock.js';
+import { eventually } from '../support/eventually.js';
 import { expectHeld, fences, freshKey, overGuards, publishing, running } from '../support/guards.js';
 
 overGuards((bed) => {
@@ -56,13 +57,22 @@ overGuards((bed) => {
     });
 
     it('clear what an expired run left: nonce, copy, stop', async () => {
-      await bed.run('a', { lease: 60_000 });
+      await bed.run('a', { lease: 100 });
       await bed.guard.claimRunning(bed.key, running('a', { nonce: 'other' }));
       expect((await bed.record()).stop).to.equal(true);
-      await bed.run('a', { lease: 0 });
-      await bed.publish('b');
+      await eventually(() => bed.publish('b'));
       const { nonce, copy, stop } = await bed.record();
       expect([nonce, copy, stop]).to.deep.equal([undefined, undefined, false]);
+    });
+
+    it('move the mark of an expired run into the arguments of the key', async () => {
+      const identity = await bed.run('a');
+      const claim = publishing('b', { offer: { args: '[2]' } });
+      await bed.guard.claimPublishing(bed.key, claim);
+      await bed.guard.renew(bed.key, identity, 0);
+      await bed.publish('c');
+      const { args, mark } = await bed.record();
+      expect([args, mark]).to.deep.equal([{ seq: claim.fence, args: '[2]' }, undefined]);
     });
 
     it('need a fence above the record and say which', async () => {

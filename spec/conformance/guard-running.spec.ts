@@ -160,12 +160,11 @@ overGuards((bed) => {
 
     it('covers by id a message without a sequence', async () => {
       await finish(base);
-      expect(await bed.guard.claimRunning(bed.key, running('a'))).to.deep.equal({
-        outcome: 'done',
-        id: 'a',
-        own: true,
-      });
-      await bed.run('b');
+      for (const strategy of ['discard', 'coalesce', 'requeue'] as const) {
+        const claim = running('a', { strategy });
+        expect(await bed.guard.claimRunning(bed.key, claim)).to.deep.equal({ outcome: 'done', id: 'a', own: true });
+        await bed.run('b', { strategy, lease: 0 });
+      }
     });
 
     it('is seen before the holder is', async () => {
