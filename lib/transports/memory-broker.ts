@@ -20,7 +20,7 @@ interface Delayed {
   readonly due: number;
 }
 
-/** Deliveries in one go; then timers and sockets of the process get their turn. */
+/** Deliveries by microtasks; then timers and sockets of the process get their turn. */
 const BURST = 64;
 /** Where a message goes whose queue is not there when it is due. */
 const LOST = deadQueue('due');
@@ -42,6 +42,7 @@ export class MemoryBroker {
   #up: Deferred<void> | undefined;
   #place = 0;
   #scheduled = false;
+  #left = BURST;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -153,15 +154,17 @@ export class MemoryBroker {
   }
 
   #deliver(): void {
-    this.#scheduled = false;
-    let left = BURST;
     for (const queue of this.#up === undefined ? this.#dirty : []) {
-      while (left > 0 && queue.deliverOne()) left -= 1;
-      if (left > 0) this.#dirty.delete(queue);
+      while (this.#left > 0 && queue.deliverOne()) this.#left -= 1;
+      if (this.#left > 0) this.#dirty.delete(queue);
     }
-    if (left > 0 || this.#scheduled) return;
-    this.#scheduled = true;
-    this.#clock.after(0, () => this.#deliver());
+    this.#scheduled = this.#left === 0;
+    if (this.#scheduled) this.#clock.after(0, () => this.#resume());
+  }
+
+  #resume(): void {
+    this.#left = BURST;
+    this.#deliver();
   }
 
   #wake(): void {
