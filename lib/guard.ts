@@ -49,7 +49,7 @@ export interface RunningClaim extends Identity {
   /** Does not look at `done`, and clears it. */
   readonly rerun?: boolean;
   /** Epoch ms at which the message may be dropped: a waiting holder that refuses it waits as long. @default 0, never */
-  readonly expires?: number;
+  readonly expires?: number | undefined;
   readonly offer?: Offer | undefined;
 }
 

@@ -3,6 +3,8 @@
 import { performance } from 'node:perf_hooks';
 import { starters } from './servers/find.js';
 
+const LABELS = { rabbit: 'RabbitMQ', redis: 'Redis' };
+
 const tell = (text) => process.stderr.write(text);
 
 export async function startRedis(options) {
@@ -32,9 +34,9 @@ export async function startServers({ redis = 1, rabbit = 1, quiet = false } = {}
   const names = [...Array(rabbit).fill('rabbit'), ...Array(redis).fill('redis')];
   const starts = await starters(names, tell);
   const begin = performance.now();
-  say('Starting private servers (RabbitMQ, Redis) ... ');
+  if (names.length > 0) say(`Starting private servers (${names.map((name) => LABELS[name]).join(', ')}) ... `);
   const servers = await startAll(starts);
-  say(`ready after ${((performance.now() - begin) / 1000).toFixed(1)} s\n`);
+  if (names.length > 0) say(`ready after ${((performance.now() - begin) / 1000).toFixed(1)} s\n`);
   const rabbits = servers.slice(0, rabbit);
   const redises = servers.slice(rabbit);
   const amqpUrl = rabbits[0]?.url ?? '';

@@ -8,6 +8,7 @@ const OPTIONS = {
   commandTimeout: 250,
   connectTimeout: 1000,
   socketTimeout: 2000,
+  disconnectTimeout: 250,
   enableOfflineQueue: false,
   maxRetriesPerRequest: 0,
   autoResendUnfulfilledCommands: false,

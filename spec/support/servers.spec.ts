@@ -67,7 +67,7 @@ describe('the test servers', () => {
     await rabbit.restart();
     expect(await rabbit.ctl('--quiet', 'list_queues', 'name')).to.contain('kept');
     await rabbit.stop();
-  });
+  }).timeout(60_000);
 
   it('end with the process that started them, even when that is killed', async () => {
     const script = `import('#servers').then(async ({ startRedis }) => {

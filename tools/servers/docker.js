@@ -31,7 +31,7 @@ class DockerServer {
     this.url = url;
     this.#service = service;
     this.#hello = hello;
-    this.#env = { HOME: process.env.HOME, COMPOSE_PROJECT_NAME: `solotask-${port}`, ...env };
+    this.#env = { ...process.env, COMPOSE_PROJECT_NAME: `solotask-${port}`, ...env };
     const farewell = ['docker', ...COMPOSE, 'down', '--volumes', '--timeout', '5'];
     this.#watcher = new Watcher(directory, farewell, this.#env);
   }

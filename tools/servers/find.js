@@ -73,7 +73,7 @@ const canInstall = () => process.getuid?.() === 0 && first(inPath(), 'apt-get') 
 async function install(packages, say) {
   say(`${packages.join(' and ')} not found: installing with apt-get, as the specs and the demo run on real servers\n`);
   const args = ['-c', INSTALL, 'install', ...packages];
-  const { ok, output } = await run('/bin/sh', args, { env: { HOME: '/root' }, timeout: 900_000 });
+  const { ok, output } = await run('/bin/sh', args, { timeout: 900_000 });
   if (!ok) throw new Error(`apt-get install ${packages.join(' ')} failed: ${output.slice(-1500)}`);
 }
 

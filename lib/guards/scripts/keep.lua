@@ -31,4 +31,4 @@ function arrows.hold()
   return mine and r.p == 'q' and 1
 end
 
-return arrows[arrow]() or refuse('UQLOST')
+return arrows[arrow]() or refuse('UQLOST', 'not held so')

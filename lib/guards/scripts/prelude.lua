@@ -82,6 +82,7 @@ local function free(fence, args)
     f = text(fence), a = args }
 end
 
+-- At least two words: Redis 7 puts ERR in front of a single one.
 local function refuse(...)
   return redis.error_reply(table.concat({ ... }, ' '))
 end

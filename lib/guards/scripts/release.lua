@@ -3,10 +3,10 @@ local owner, fence, seq, dead = string.match(ARGV[1], '^%S+ (%S+) (%d+) (%d+) (%
 local mine = r.o == owner and number('f') == tonumber(fence) and r.p == 'r'
 if not mine then
   local repeated = r.d == owner and number('u') == tonumber(fence)
-  return repeated and 1 or refuse('UQLOST')
+  return repeated and 1 or refuse('UQLOST', 'not held so')
 end
 if r.m then
-  return refuse('UQMARKED')
+  return refuse('UQMARKED', 'newer arguments wait')
 end
 local covered = dead == '0' and sequence('a') <= tonumber(seq)
 local changes = free(math.max(number('f'), number('l')), not covered and r.a)

@@ -1,0 +1,76 @@
+import { expect } from 'chai';
+import { Redis } from 'ioredis';
+import { systemClock } from '../../lib/clock.js';
+import { RedlockGuard } from '../../lib/guards/redlock.js';
+import { eventually } from '../support/eventually.js';
+import { fences, freshKey, publishing } from '../support/guards.js';
+import { startRedis, type RedisServer } from '../support/redis-server.js';
+
+/** `createRedlockGuard` takes one node in this version; the guard itself counts to any odd number. */
+describe('the guard on three Redis nodes', () => {
+  let servers: RedisServer[];
+  let guard: RedlockGuard;
+  let raw: Redis[];
+  let key: string;
+
+  before(async () => {
+    servers = await Promise.all([startRedis(), startRedis(), startRedis()]);
+    guard = new RedlockGuard({ nodes: servers.map(({ url }) => url), clock: systemClock });
+    raw = servers.map(({ url }) => new Redis(url));
+    for (const client of raw) client.on('error', () => {});
+    await guard.connect(5000);
+    const probe = freshKey();
+    await eventually(async () => {
+      await guard.abandon(probe, publishing('probe'));
+      for (const client of raw) expect(await client.exists(probe)).to.equal(1);
+    });
+  });
+  after(async () => {
+    await guard.close();
+    for (const client of raw) client.disconnect();
+    await Promise.all(servers.map((server) => server.stop()));
+  });
+  beforeEach(() => {
+    key = freshKey();
+  });
+
+  const hold = (node: number, owner: string, fence: number) =>
+    raw[node]!.hset(key, { o: owner, p: 'q', f: fence, s: fence, t: Date.now() + 60_000 });
+
+  it('grants on all, and does not wait for one that hangs', async () => {
+    await servers[2]!.kill('SIGSTOP');
+    const start = performance.now();
+    const granted = await guard.claimPublishing(key, publishing('a'));
+    const refused = await guard.claimPublishing(key, publishing('b'));
+    const took = performance.now() - start;
+    await servers[2]!.kill('SIGCONT');
+    expect(granted.outcome).to.equal('granted');
+    expect(refused).to.have.nested.property('holder.owner', 'a');
+    expect(took).to.be.below(240);
+  });
+
+  it('does not take mixed refusals for evidence', async () => {
+    await hold(0, 'a', fences.next());
+    await hold(1, 'b', fences.next());
+    expect((await guard.claimPublishing(key, publishing('c'))).outcome).to.equal('unknown');
+  });
+
+  it('lets go of what a minority granted', async () => {
+    const fence = fences.next();
+    await hold(0, 'a', fence);
+    await hold(1, 'a', fence);
+    const claim = publishing('c');
+    expect(await guard.claimPublishing(key, claim)).to.have.nested.property('holder.fence', fence);
+    await eventually(async () => {
+      expect(await raw[2]!.hgetall(key)).to.deep.equal({ f: String(claim.fence) });
+      expect(await raw[0]!.hget(key, 'l')).to.equal(String(claim.fence));
+    });
+  });
+
+  it('is unavailable without a quorum', async () => {
+    await Promise.all([servers[0]!.kill(), servers[1]!.kill()]);
+    await eventually(async () =>
+      expect((await guard.claimPublishing(freshKey(), publishing('a'))).outcome).to.equal('unavailable'),
+    );
+  });
+});
