@@ -19,8 +19,8 @@ export async function startEmbeddedCrew(app: App): Promise<Crew> {
   return {
     working: () => true,
     async stop() {
-      await worker.stop({ timeout: '25s' });
-      return [];
+      const { aborted } = await worker.stop({ timeout: 25_000 });
+      return aborted > 0 ? [`${aborted} runs were aborted when the worker stopped`] : [];
     },
   };
 }

@@ -21,6 +21,9 @@ export interface StreamOptions {
   readonly seed: number;
 }
 
+/** Events of one loan in a row, on average. */
+const BURST = 5;
+
 /** The terms that loan `loanId` is opened with. */
 export function termsOf(loanId: number, seed: number): LoanTerms {
   const random = randomFrom(seed * 1_000_003 + loanId);
@@ -31,12 +34,16 @@ export function termsOf(loanId: number, seed: number): LoanTerms {
   };
 }
 
-/** A stream of events, the oldest first. Some loans are busier than others: that is where duplicates come from. */
+/**
+ * A stream of events, the oldest first. They come in bursts, as a loan's bookings do, and some loans are busier than
+ * others: that is where duplicates come from.
+ */
 export function* generateEvents({ count, loans, seed }: StreamOptions): Generator<LoanEvent> {
   const random = randomFrom(seed);
   const months = new Map<number, number>();
+  let loanId = 0;
   for (let drawn = 0; drawn < count; drawn++) {
-    const loanId = 1 + Math.floor(random() ** 1.5 * loans);
+    if (loanId === 0 || random() < 1 / BURST) loanId = 1 + Math.floor(random() ** 1.5 * loans);
     const terms = termsOf(loanId, seed);
     const month = Math.min((months.get(loanId) ?? 0) + between(random, 0, 1), terms.months);
     months.set(loanId, month);

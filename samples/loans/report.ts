@@ -63,8 +63,14 @@ export function table(report: Report): string {
     const text = typeof value === 'number' ? format(value) : value;
     return `  ${name.padEnd(36)}${text.padStart(16)}`;
   });
-  return ['', ...lines, '', word(report), ''].join('\n');
+  return ['', title(report), '', ...lines, '', word(report), ''].join('\n');
 }
+
+const title = ({ recipe, strategy, servers }: Report): string =>
+  [
+    strategy === 'off' ? 'No duplicate discarded' : `Duplicates discarded by the ${recipe} recipe`,
+    servers ? 'on RabbitMQ and Redis, by two workers' : 'on the embedded parts, in one process',
+  ].join(' ');
 
 const word = ({ strategy }: Report): string =>
   strategy === 'off'
