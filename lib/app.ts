@@ -82,13 +82,11 @@ export class App {
 
   /**
    * Opens the links now instead of at the first use. Resolves to the addresses, secrets masked.
-   * @param timeout ms. @default `publishTimeout`
+   * @param options `timeout` in ms (@default `publishTimeout`); `name` in the broker's list of connections (@default
+   * namespace, host and process).
    */
-  async connect({ timeout = this.#settings.publishTimeout }: { timeout?: number } = {}): Promise<{
-    broker: string;
-    locks: string;
-  }> {
-    const { transport, guard } = await this.#open(timeout);
+  async connect(options: { timeout?: number; name?: string } = {}): Promise<{ broker: string; locks: string }> {
+    const { transport, guard } = await this.#open(options.timeout, options.name);
     return { broker: transport.address, locks: guard.address };
   }
 
@@ -126,7 +124,7 @@ export class App {
   worker(options: WorkerOptions = {}): AppWorker {
     const handle = new WorkerHandle(workerSettings(options, this.#resolve()), async (settings) => {
       const registry = this.#resolve();
-      const links = await this.#open(this.#settings.publishTimeout);
+      const links = await this.#open();
       const instances = new Instances(this.#settings.services(), this.#settings.container);
       const { namespace, publishTimeout } = this.#settings;
       const parts = {
@@ -167,15 +165,15 @@ export class App {
   async #enqueue(service: Class, method: string, args: readonly unknown[], options?: CallOptions): Promise<Receipt> {
     const definition = this.#resolve().of(service, method);
     const settings = callSettings(options);
-    const { client } = await this.#open(this.#settings.publishTimeout);
+    const { client } = await this.#open();
     return client.enqueue(definition, args, settings);
   }
 
   /** One opening for all; a failed one is forgotten, so that the next use tries again. */
-  #open(timeout: number): Promise<Links> {
+  #open(timeout = this.#settings.publishTimeout, name?: string): Promise<Links> {
     if (this.#closed !== undefined) return Promise.reject(new ClosedError('the app is closed'));
     if (this.#links !== undefined) return this.#links;
-    const parts = { settings: this.#settings, clock: this.#clock, signals: this.#signals };
+    const parts = { settings: this.#settings, clock: this.#clock, signals: this.#signals, name };
     const opening = Promise.resolve().then(() => openLinks({ ...parts, registry: this.#resolve() }, timeout));
     opening.catch(() => (this.#links = undefined));
     return (this.#links = opening);

@@ -15,6 +15,8 @@ export interface LinkParts {
   readonly registry: Registry;
   readonly clock: Clock;
   readonly signals: Signals;
+  /** In the broker's list of connections. @default namespace, host and process */
+  readonly name: string | undefined;
 }
 
 /** An app's open links, and the client on them. */
@@ -27,10 +29,10 @@ export interface Links {
 
 /** Opens broker and locks, and declares the queues of the app's tasks. Whatever was opened is closed when it fails. */
 export async function openLinks(parts: LinkParts, timeout: number): Promise<Links> {
-  const { settings, clock, signals } = parts;
+  const { settings, clock, signals, name } = parts;
   checkPair(settings);
   const { namespace, publishTimeout } = settings;
-  const adapter = { namespace, clock, connectionName: `${namespace} ${hostname()} ${process.pid}` };
+  const adapter = { namespace, clock, connectionName: name ?? `${namespace} ${hostname()} ${process.pid}` };
   const transport = await openTransport(settings.broker, adapter);
   const guard = await openGuard(settings.locks, adapter);
   listen(transport, guard, signals);

@@ -1,0 +1,32 @@
+import type { Paint } from './colours.js';
+import { strategyText, type TaskDescription } from './describe-task.js';
+
+/** What a worker is about to do. */
+export interface BannerFacts {
+  readonly version: string;
+  readonly worker: string;
+  /** Secrets masked. */
+  readonly broker: string;
+  /** Secrets masked. */
+  readonly locks: string;
+  readonly queues: readonly string[];
+  readonly concurrency: number;
+  readonly tasks: readonly TaskDescription[];
+}
+
+/** A few lines for a terminal: who runs what, from where. */
+export function banner(facts: BannerFacts, paint: Paint): string {
+  const { version, worker, broker, locks, queues, concurrency, tasks } = facts;
+  const lines = [
+    ['broker', broker],
+    ['locks', locks],
+    ['queues', `${queues.join(', ')} (${concurrency} at once)`],
+    ...tasks.map((task, index) => [index === 0 ? 'tasks' : '', taskText(task)]),
+  ];
+  const body = lines.map(([name = '', text]) => `  ${paint('dim', name.padEnd(6))}  ${text}\n`).join('');
+  return `${paint('bold', `solotask ${version}`)}  ${worker}\n${body}`;
+}
+
+function taskText(task: TaskDescription): string {
+  return task.key === null ? task.task : `${task.task}  ${task.key}  (${strategyText(task)})`;
+}

@@ -1,0 +1,149 @@
+import { Command, CommanderError, Option } from 'commander';
+import { NotYetError } from '../errors.js';
+import { hint } from '../nearest.js';
+import { EXIT, UsageError } from './exit.js';
+import type { InspectOptions } from './list.js';
+import { countValue, durationValue, levelValue, queuesValue, textValue, type LogThreshold } from './option-values.js';
+
+/** Options of `run`, as the flags and the environment gave them. */
+export interface RunOptions {
+  readonly app: string;
+  readonly queues: readonly string[] | undefined;
+  readonly excludeQueues: readonly string[] | undefined;
+  readonly concurrency: number | undefined;
+  readonly prefetch: number | undefined;
+  readonly name: string;
+  /** ms */
+  readonly shutdownTimeout: number;
+  /** ms */
+  readonly connectTimeout: number;
+  readonly logLevel: LogThreshold;
+  /** Undefined: by whether stdout is a terminal. */
+  readonly logFormat: 'json' | 'pretty' | undefined;
+}
+
+/** What the command line asks for. `done`: help or the version was printed. */
+export type Wish =
+  | { readonly command: 'run'; readonly options: RunOptions }
+  | { readonly command: 'list' | 'check'; readonly options: InspectOptions }
+  | { readonly command: 'done' };
+
+const COMMANDS = ['run', 'list', 'check', 'help'];
+/** Documented, and refused until built. */
+const LATER_COMMANDS = ['enqueue', 'inspect', 'locks', 'dead', 'purge'];
+const LATER_OPTIONS = ['--once', '--max-tasks <n>', '--health-port <port>'];
+
+/** Reads the command line and the environment's `TASK_WORKER_…`. @throws UsageError, NotYetError */
+export function readCommandLine(args: readonly string[], version: string): Wish {
+  const [first = '-'] = args;
+  if (!first.startsWith('-')) checkCommand(first);
+  let wish: Wish = { command: 'done' };
+  try {
+    program(version, (found) => (wish = found)).parse(args, { from: 'user' });
+    return wish;
+  } catch (thrown) {
+    if (!(thrown instanceof CommanderError)) throw thrown;
+    if (thrown.exitCode === EXIT.ok) return wish;
+    throw new UsageError(
+      thrown.message.replace(/^error: /, '').replace(/\n\(Did you mean (.*)\?\)/s, '; did you mean $1?'),
+    );
+  }
+}
+
+function checkCommand(word: string): void {
+  if (COMMANDS.includes(word)) return;
+  if (LATER_COMMANDS.includes(word)) throw notYet(`the command ${word}`, word);
+  throw new UsageError(`there is no command '${word}'${hint(word, COMMANDS)} (commands: ${COMMANDS.join(', ')})`);
+}
+
+const notYet = (what: string, option: string): NotYetError => new NotYetError(`${what} is not built yet`, { option });
+
+function program(version: string, take: (wish: Wish) => void): Command {
+  const root = new Command('task-worker')
+    .description('Runs the tasks of a solotask app.')
+    .version(version, '-V, --version')
+    .exitOverride()
+    .configureOutput({ outputError: () => {} });
+  addRun(root, take);
+  addInspection(root, 'list', "show the app's tasks: queue, unique key, strategy, retry", take);
+  addInspection(root, 'check', 'load and verify the app, connect to nothing (for CI)', take);
+  return root;
+}
+
+const option = (flags: string, text: string, parse: (value: string) => unknown): Option =>
+  new Option(flags, text).argParser(parse);
+
+const appOption = (): Option =>
+  option('-a, --app <file>', "the app's compiled module, such as dist/app.js", textValue).env('TASK_WORKER_APP');
+
+function addInspection(root: Command, command: 'list' | 'check', text: string, take: (wish: Wish) => void): void {
+  const sub = root.command(command).description(text).addOption(appOption());
+  sub
+    .option('--json', 'print JSON', false)
+    .action((options: Partial<InspectOptions>) =>
+      take({ command, options: { app: named(options), json: options.json === true } }),
+    );
+}
+
+function addRun(root: Command, take: (wish: Wish) => void): void {
+  const run = root.command('run', { isDefault: true }).description('consume (the default command)');
+  for (const one of runOptions()) run.addOption(one);
+  for (const flags of LATER_OPTIONS) run.addOption(new Option(flags).hideHelp());
+  run.allowExcessArguments().action((options: Partial<RunOptions>, { args }: Command) => {
+    refuseRest(args, options);
+    take({ command: 'run', options: { ...DEFAULTS, ...defined(options), app: named(options) } });
+  });
+  run.addHelpText('after', '\nEnvironment: AMQP_URL, REDIS_URL (where the app names none), NO_COLOR.');
+}
+
+const DEFAULTS: Omit<RunOptions, 'app'> = {
+  queues: undefined,
+  excludeQueues: undefined,
+  concurrency: undefined,
+  prefetch: undefined,
+  name: '%h-%p',
+  shutdownTimeout: 25_000,
+  connectTimeout: 30_000,
+  logLevel: 'info',
+  logFormat: undefined,
+};
+
+function runOptions(): Option[] {
+  return [
+    appOption(),
+    option('-q, --queues <names>', 'consume these queues only (a,b)', queuesValue).env('TASK_WORKER_QUEUES'),
+    option('-x, --exclude-queues <names>', 'consume all but these queues', queuesValue),
+    option('-c, --concurrency <n>', 'bodies that run at once (default: 10)', countValue).env('TASK_WORKER_CONCURRENCY'),
+    option('--prefetch <n>', 'unsettled deliveries per queue (default: concurrency + 10)', countValue),
+    option('-n, --name <name>', 'name in logs and on the broker; %h: host, %p: process (default: %h-%p)', textValue),
+    option('--shutdown-timeout <time>', 'how long a stop waits for running tasks (default: 25s)', durationValue),
+    option(
+      '--connect-timeout <time>',
+      'how long to wait for RabbitMQ and Redis at start (default: 30s)',
+      durationValue,
+    ),
+    option('-l, --log-level <level>', 'trace, debug, info, warn, error, fatal, silent (default: info)', levelValue).env(
+      'LOG_LEVEL',
+    ),
+    new Option('--log-format <format>', 'default: pretty on a terminal, else json').choices(['json', 'pretty']),
+  ];
+}
+
+function named({ app }: { readonly app?: string | undefined }): string {
+  if (app !== undefined) return app;
+  throw new UsageError('which app? Name its compiled module: -a dist/app.js, or TASK_WORKER_APP');
+}
+
+/** A word that no option takes, or an option that is still to come. */
+function refuseRest([word]: readonly string[], options: object): void {
+  const later = LATER_OPTIONS.map((flags) => new Option(flags)).find((one) => one.attributeName() in options);
+  if (later !== undefined) throw notYet(`the option ${later.long}`, later.long ?? '');
+  if (word === undefined) return;
+  if ([...COMMANDS, ...LATER_COMMANDS].includes(word))
+    throw new UsageError(`the command comes first: task-worker ${word} …`);
+  throw new UsageError(`what does '${word}' mean? Options begin with a dash${hint(word, COMMANDS)}`);
+}
+
+/** Without what is undefined, so that a default can take its place. */
+const defined = (options: Partial<RunOptions>): Partial<RunOptions> =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));

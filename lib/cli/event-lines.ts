@@ -1,0 +1,56 @@
+import type { App } from '../app.js';
+import type { EventName, LogLevel, TaskEvents } from '../signals.js';
+import type { Log } from './log.js';
+
+/** How loud an event is, and what a person reads. */
+type Line = readonly [LogLevel, string];
+
+const because = (error: Error | undefined): string => (error === undefined ? '' : `: ${error.message}`);
+
+/** Every event of the library as a line of the log: the compiler misses one that is left out. */
+const LINES: { readonly [E in EventName]: (event: Readonly<TaskEvents[E]>) => Line } = {
+  'task:enqueued': ({ task }) => ['info', `${task} enqueued`],
+  'task:discarded': ({ task, side, reason, holder }) => {
+    const other = reason === 'done' ? 'covered by the finished' : `${reason} already as`;
+    return ['info', `${task} discarded (${side}): ${other} ${holder.id}`];
+  },
+  'task:started': ({ task }) => ['info', `${task} started`],
+  'task:progress': ({ task, done, total }) => ['debug', `${task} ${done}/${total}`],
+  'task:log': ({ level, message }) => [level, message],
+  'task:succeeded': ({ task, seconds, recovered }) =>
+    recovered ? ['info', `${task} had succeeded before`] : ['info', `${task} succeeded in ${seconds.toFixed(3)} s`],
+  'task:failed': ({ task, error }) => ['warn', `${task} failed${because(error)}`],
+  'task:retried': ({ task, delay }) => ['info', `${task} runs again in ${(delay / 1000).toFixed(1)} s`],
+  'task:dead': ({ task, code }) => ['error', `${task} went to the dead letters (${code})`],
+  'task:overdue': ({ task }) => ['error', `${task} ignores its abort signal: the next run waits until its lease ends`],
+  'lock:lost': ({ task, error }) => ['warn', `${task} lost its lock${because(error)}`],
+  'lock:waiting': ({ task, left }) => [
+    'info',
+    `${task} waits up to ${(left / 1000).toFixed(1)} s for an earlier lease`,
+  ],
+  'broker:connected': ({ link, address }) => ['info', `RabbitMQ at ${address} connected (${link})`],
+  'broker:disconnected': ({ link, error }) => ['warn', `RabbitMQ disconnected (${link})${because(error)}`],
+  'broker:blocked': ({ blocked, reason }) =>
+    blocked
+      ? ['warn', `RabbitMQ takes no messages: ${reason ?? 'no reason given'}`]
+      : ['info', 'RabbitMQ takes messages again'],
+  'redis:unavailable': ({ error }) =>
+    error === undefined ? ['info', 'Redis is back'] : ['error', `Redis is not available${because(error)}`],
+  'redis:warning': ({ message }) => ['warn', message],
+  'worker:ready': ({ queues, concurrency }) => ['info', `ready: ${queues.join(', ')} (${concurrency} at once)`],
+  'worker:quiet': ({ running }) => ['info', `takes no more work; ${running} running`],
+  'worker:stopped': ({ aborted }) => (aborted === 0 ? ['info', 'stopped'] : ['warn', `stopped; ${aborted} aborted`]),
+  'listener:failed': ({ event, error }) => ['error', `a listener of ${event} failed${because(error)}`],
+};
+
+/** Writes each event of the app to the log: one line, with the event's name and fields. */
+export function logEvents(app: App, log: Log): void {
+  for (const event of Object.keys(LINES) as EventName[]) logEvent(app, log, event);
+}
+
+function logEvent<E extends EventName>(app: App, log: Log, event: E): void {
+  app.on(event, (payload) => {
+    const [level, text] = LINES[event](payload);
+    log[level]({ event, ...payload } as object, text);
+  });
+}

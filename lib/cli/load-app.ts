@@ -1,0 +1,79 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { App } from '../app.js';
+import { ConfigError, toError } from '../errors.js';
+import { EXIT, exitCode, oneLine } from './exit.js';
+
+// Not imported from the app's module: that would load a second copy of everything beside the app's own.
+const APP = Symbol.for('solotask.app');
+
+/** What `App[APP]` says of the methods that this binary calls. */
+const PROTOCOL = 1;
+
+const LOADER = /(?:^|\s)(?:--import|--require|-r|--loader|--experimental-loader)\b/;
+
+/**
+ * Imports the app's module, by its path from the current directory, and gives the app that it exports: the default
+ * export, or the only named one that is an app.
+ *
+ * @throws ConfigError for everything that is wrong with it.
+ */
+export async function loadApp(file: string | undefined): Promise<App> {
+  if (file === undefined)
+    throw new UsageError('which app? Give its compiled module: -a dist/app.js, or TASK_WORKER_APP');
+  const path = resolve(file);
+  refuseTypeScript(file);
+  if (!existsSync(path)) throw missing(file, path);
+  return appOf(await load(file, path), file);
+}
+
+function refuseTypeScript(file: string): void {
+  const options = [...process.execArgv, process.env['NODE_OPTIONS'] ?? ''].join(' ');
+  if (!/\.[cm]?tsx?$/.test(file) || LOADER.test(options)) return;
+  throw new ConfigError(
+    `${file} is TypeScript: compile it with tsc and name the .js file (or run node with a loader that keeps decorator ` +
+      `metadata, such as swc's; plain tsx drops it)`,
+    { file },
+  );
+}
+
+function missing(file: string, path: string): ConfigError {
+  const meant = ['.js', '.mjs', '/app.js', '/index.js'].find((ending) => existsSync(path + ending));
+  const hint = meant === undefined ? '' : `; did you mean ${file.replace(/\/$/, '')}${meant}?`;
+  return new ConfigError(`there is no app at ${path}${hint}`, { path });
+}
+
+async function load(file: string, path: string): Promise<object> {
+  try {
+    return (await import(pathToFileURL(path).href)) as object;
+  } catch (thrown) {
+    const error = toError(thrown);
+    // Our own texts begin with the place; of another error the kind says most ("SyntaxError").
+    const kind = exitCode(error) === EXIT.failed ? `${error.name}: ` : '';
+    throw new ConfigError(`${file} cannot be loaded: ${kind}${oneLine(error.message)}`, { file }, error);
+  }
+}
+
+/** A CommonJS module comes as the default export, and has its own `default` inside. */
+function appOf(module: object, file: string): App {
+  const main: unknown = Reflect.get(module, 'default');
+  if (isApp(main)) return known(main, file);
+  const values: unknown[] = [...Object.values(module), ...(typeof main === 'object' ? Object.values(main ?? {}) : [])];
+  const [app, ...others] = new Set(values.filter(isApp));
+  if (app === undefined) {
+    const how = 'export it from there (export default createApp({ … })), or name the module that does';
+    throw new ConfigError(`${file} exports no app: ${how}`, { file });
+  }
+  if (others.length > 0) {
+    throw new ConfigError(`${file} exports ${others.length + 1} apps: make one of them the default export`, { file });
+  }
+  return known(app, file);
+}
+
+const isApp = (value: unknown): value is App => typeof value === 'object' && value !== null && APP in value;
+
+function known(app: App, file: string): App {
+  if (Reflect.get(app, APP) === PROTOCOL) return app;
+  throw new ConfigError(`${file}: its app is of a version of solotask that this task-worker does not know`, { file });
+}

@@ -1,0 +1,5 @@
+#!/usr/bin/env node
+import { main } from './task-worker.js';
+
+// An app's module may keep timers and pools open: the process ends when the command has, not when they do.
+void main(process.argv.slice(2)).then((code) => process.exit(code));

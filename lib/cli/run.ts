@@ -1,0 +1,106 @@
+import { hostname } from 'node:os';
+import type { App, AppWorker } from '../app.js';
+import { pause, systemClock } from '../clock.js';
+import { toError } from '../errors.js';
+import { hint } from '../nearest.js';
+import { settleAddresses } from './addresses.js';
+import { banner, type BannerFacts } from './banner.js';
+import { painter } from './colours.js';
+import type { RunOptions } from './command-line.js';
+import { describeTask } from './describe-task.js';
+import { logEvents } from './event-lines.js';
+import { codeOf, EXIT, exitCode, oneLine, UsageError } from './exit.js';
+import { loadApp } from './load-app.js';
+import { createLog, type Log, type LogOptions } from './log.js';
+import { Stopper } from './stopper.js';
+
+/** How long the links may take to close after the work is done, ms. */
+const CLOSE_TIME = 5_000;
+
+/** `task-worker run`: consumes until a signal; resolves to the exit status. Never rejects. */
+export async function run(options: RunOptions, version: string): Promise<number> {
+  const worker = options.name.replaceAll('%h', hostname()).replaceAll('%p', String(process.pid));
+  const format = options.logFormat ?? (process.stdout.isTTY ? 'pretty' : 'json');
+  const looks: LogOptions = { format, level: options.logLevel, worker, fd: 1 };
+  const log = createLog(looks);
+  const stopper = new Stopper(log, systemClock, options.shutdownTimeout);
+  stopper.listen();
+  const launching = launch({ options, version, log, looks, stopper });
+  try {
+    const app = await Promise.race([launching, stopper.ended.then(() => undefined)]);
+    const status = await stopper.ended;
+    if (app !== undefined) await Promise.race([app.close(), pause(systemClock, CLOSE_TIME)]);
+    return status;
+  } catch (thrown) {
+    return giveUp(toError(thrown), looks);
+  }
+}
+
+/** What a launch needs. */
+interface Launch {
+  readonly options: RunOptions;
+  readonly version: string;
+  readonly log: Log;
+  readonly looks: LogOptions;
+  readonly stopper: Stopper;
+}
+
+async function launch({ options, version, log, looks, stopper }: Launch): Promise<App> {
+  const app = await loadApp(options.app);
+  const worker = workerOf(app, options);
+  settleAddresses(app, process.env);
+  for (const warning of app.warnings) log.warn(warning);
+  logEvents(app, log);
+  const addresses = await app.connect({ timeout: options.connectTimeout, name: looks.worker });
+  introduce(
+    { version, worker: looks.worker, ...addresses, ...worker.settings, tasks: app.definitions.map(describeTask) },
+    log,
+    looks,
+  );
+  stopper.guard(worker);
+  await worker.start();
+  return app;
+}
+
+function workerOf(app: App, options: RunOptions): AppWorker {
+  const queues = queuesOf(app, options);
+  const { concurrency, prefetch } = options;
+  try {
+    return app.worker({ queues, ...(concurrency && { concurrency }), ...(prefetch && { prefetch }) });
+  } catch (thrown) {
+    // The tasks are resolved by now: only the flags can be wrong.
+    throw new UsageError(toError(thrown).message, thrown);
+  }
+}
+
+/** Those asked for, or all of the app's, without those left out. A name that no task uses is a typing error. */
+function queuesOf({ definitions }: App, { queues, excludeQueues = [] }: RunOptions): string[] {
+  const known = [...new Set(definitions.map(({ queue }) => queue))];
+  const stranger = [...(queues ?? []), ...excludeQueues].find((name) => !known.includes(name));
+  if (stranger !== undefined) {
+    throw new UsageError(`no task is on the queue '${stranger}'${hint(stranger, known)} (queues: ${known.join(', ')})`);
+  }
+  const left = (queues ?? known).filter((name) => !excludeQueues.includes(name));
+  if (left.length === 0) throw new UsageError('no queue is left to consume');
+  return [...new Set(left)];
+}
+
+function introduce(facts: BannerFacts, log: Log, { format }: LogOptions): void {
+  if (format === 'pretty') process.stdout.write(banner(facts, painter(process.stdout.isTTY, process.env)));
+  else {
+    const { version, broker, locks, tasks } = facts;
+    log.info({ version, broker, locks, tasks: tasks.map(({ task }) => task) }, `solotask ${version}`);
+  }
+}
+
+/** One line on stderr, in the log's format. The stack only for what nobody foresaw, and at the debug level. */
+function giveUp(error: Error, looks: LogOptions): number {
+  const status = exitCode(error);
+  const wordy = status === EXIT.failed || looks.level === 'debug' || looks.level === 'trace';
+  const log = createLog({ ...looks, level: 'fatal', fd: 2 });
+  log.fatal(
+    { event: 'worker:failed', code: codeOf(error), exit: status, ...(wordy && { error }) },
+    oneLine(error.message),
+  );
+  return status;
+}

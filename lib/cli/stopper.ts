@@ -1,0 +1,77 @@
+import type { AppWorker } from '../app.js';
+import type { Clock } from '../clock.js';
+import { EXIT } from './exit.js';
+import type { Log } from './log.js';
+
+/** npm passes the terminal's SIGINT on to a child that had it already: two this close are one key press, ms. */
+const SAME_PRESS = 100;
+
+/**
+ * Turns signals into the end of the worker. SIGTERM and SIGINT: finish what runs, within the timeout. A second SIGINT:
+ * abort it now. A third: end at once. An exception that nobody caught: as SIGTERM, with status 1.
+ */
+export class Stopper {
+  /** The exit status, when the worker has stopped. */
+  readonly ended: Promise<number>;
+  readonly #log: Log;
+  readonly #clock: Clock;
+  readonly #timeout: number;
+  #end: (status: number) => void = () => {};
+  #worker: AppWorker | undefined;
+  #stage: 'running' | 'stopping' | 'aborting' = 'running';
+  #pressed = -Infinity;
+  #crashed = false;
+
+  /** @param timeout how long a stop waits for what runs, ms. */
+  constructor(log: Log, clock: Clock, timeout: number) {
+    this.#log = log;
+    this.#clock = clock;
+    this.#timeout = timeout;
+    this.ended = new Promise((resolve) => (this.#end = resolve));
+  }
+
+  listen(): void {
+    process.on('SIGTERM', () => this.#terminate('SIGTERM'));
+    process.on('SIGINT', () => this.#interrupt());
+    // Rejections that nobody handles arrive here too, as Node's default has it.
+    process.on('uncaughtException', (error, origin) => {
+      this.#crashed = true;
+      this.#log.error({ event: 'worker:crashed', error }, `an error that nobody caught (${origin}): ${error.message}`);
+      this.#terminate('this error');
+    });
+  }
+
+  /** From now on there is something to finish. Before, a signal ends the process at once. */
+  guard(worker: AppWorker): void {
+    this.#worker = worker;
+  }
+
+  #interrupt(): void {
+    const now = this.#clock.monotonic();
+    const again = now - this.#pressed < SAME_PRESS;
+    this.#pressed = now;
+    if (again) return;
+    if (this.#stage === 'running') return this.#terminate('SIGINT');
+    if (this.#stage === 'aborting') process.exit(EXIT.interrupted);
+    this.#stage = 'aborting';
+    this.#log.warn('SIGINT again: aborting what runs; once more ends at once');
+    void this.#stop(0);
+  }
+
+  #terminate(why: string): void {
+    if (this.#stage !== 'running') return;
+    this.#stage = 'stopping';
+    this.#log.info(`stopping because of ${why}: up to ${this.#timeout / 1000} s for what runs`);
+    void this.#stop(this.#timeout);
+  }
+
+  async #stop(timeout: number): Promise<void> {
+    try {
+      const aborted = (await this.#worker?.stop({ timeout }))?.aborted ?? 0;
+      this.#end(aborted > 0 || this.#crashed ? EXIT.failed : EXIT.ok);
+    } catch (error) {
+      this.#log.error({ error }, 'the worker could not stop cleanly');
+      this.#end(EXIT.failed);
+    }
+  }
+}

@@ -1,0 +1,75 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { App, Receipt } from 'solotask';
+import { audit, unsettled } from './audit.js';
+import type { Crew } from './crew.js';
+import { startEmbeddedCrew, startProcessCrew } from './crew.js';
+import type { LoanEvent } from './events.js';
+import { termsOf } from './events.js';
+import { summaryServer } from './http.js';
+import { LoanService } from './loan-service.js';
+import type { LoanStore } from './loan-store.js';
+import { loanStore } from './loan-store.js';
+import type { DemoOptions } from './options.js';
+import { Progress } from './progress.js';
+import type { Report } from './report.js';
+import { report } from './report.js';
+import { streamEvents } from './stream.js';
+
+/** How long nothing at all may happen before what is still open counts as lost, ms; a crashed run is back sooner. */
+const PATIENCE = 60_000;
+
+/** Streams the events, waits until all published work has ended, and reads the books. */
+export async function run(
+  options: DemoOptions,
+  events: readonly LoanEvent[],
+  say: (text: string) => unknown,
+): Promise<{ report: Report; complaints: string[] }> {
+  const store = loanStore();
+  for (const loanId of new Set(events.map((event) => event.loanId))) store.open(loanId, termsOf(loanId, options.seed));
+  const http = summaryServer(store).listen(0, '127.0.0.1');
+  await once(http, 'listening');
+  say(`Summaries: http://127.0.0.1:${(http.address() as AddressInfo).port}/loans/${events[0]?.loanId}/summary`);
+  // Imported only now: the app reads its addresses from the environment.
+  const { default: app } = await import('./app.js');
+  const crew = options.servers ? startProcessCrew(2) : await startEmbeddedCrew(app);
+  const complaints: string[] = [];
+  const close = async (): Promise<void> => {
+    complaints.push(...(await crew.stop()));
+    await app.close();
+    http.close();
+    http.closeAllConnections();
+  };
+  const { tally, seconds } = await work(events, store, enqueuer(app, options), crew).finally(close);
+  const lost = unsettled(store, tally.published);
+  return { report: report(options, tally, audit(store), { lost, seconds }), complaints };
+}
+
+type Enqueue = (loanId: number) => Promise<Receipt>;
+
+async function work(events: readonly LoanEvent[], store: LoanStore, enqueue: Enqueue, crew: Crew) {
+  const begin = performance.now();
+  const progress = new Progress(events.length);
+  const tally = await streamEvents(events, store, enqueue, () => progress.step());
+  await workDone(store, tally.published, crew);
+  return { tally, seconds: Math.round(performance.now() - begin) / 1000 };
+}
+
+/** How the recomputation of a loan is enqueued, by recipe and strategy. */
+function enqueuer(app: App, { recipe, strategy }: DemoOptions): Enqueue {
+  const loans = app.tasks(LoanService);
+  if (strategy === 'off') return (loanId) => loans.recomputeAlways(loanId);
+  return recipe === 'worker' ? (loanId) => loans.report(loanId) : (loanId) => loans.recompute(loanId);
+}
+
+/** Resolves when everything published is settled, or when nothing is to be expected any more. */
+async function workDone(store: LoanStore, published: ReadonlySet<string>, crew: Crew): Promise<void> {
+  let left = unsettled(store, published);
+  for (let quietSince = performance.now(); left > 0 && crew.working() && performance.now() - quietSince < PATIENCE;) {
+    await pause(100);
+    const now = unsettled(store, published);
+    if (now !== left) quietSince = performance.now();
+    left = now;
+  }
+}
