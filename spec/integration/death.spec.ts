@@ -12,12 +12,14 @@ const LEASE = 3_000;
 describe('death and return, with processes of their own on RabbitMQ and Redis', () => {
   const file = fileURLToPath(new URL('./fixtures/mortal.js', import.meta.url));
   let children: Child[] = [];
+  // One namespace for all tests, for its delay queues are dear; so each test has a loan of its own.
+  const namespace = uniqueName('ns');
   let queue = '';
-  let namespace = '';
+  let loanId = 0;
 
   beforeEach(() => {
     queue = uniqueName('queue');
-    namespace = uniqueName('ns');
+    loanId++;
   });
   afterEach(async () => {
     await Promise.all(children.map((child) => child.kill()));
@@ -63,7 +65,7 @@ describe('death and return, with processes of their own on RabbitMQ and Redis', 
   const record = async () => {
     const guard = createRedlockGuard({ nodes: [testRedisUrl()], clock: systemClock });
     await guard.connect(5_000);
-    const found = await guard.read(`${namespace}:lock:loans.recompute:loan:1`);
+    const found = await guard.read(`${namespace}:lock:loans.recompute:loan:${loanId}`);
     await guard.close();
     return found;
   };

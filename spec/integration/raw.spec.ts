@@ -6,9 +6,10 @@ import { eventually } from '../support/eventually.js';
 import { testAmqpUrl, testRedisUrl, uniqueName } from '../support/servers.js';
 
 describe('what stands in RabbitMQ and Redis between enqueue and run, by the bare drivers', () => {
+  const namespace = uniqueName('ns');
+
   it('is one Celery message in the queue and one record with an expiry', async () => {
     const queue = uniqueName('queue');
-    const namespace = uniqueName('ns');
     class Loans {
       @Task({ name: 'loans.recompute', queue, unique: 'loan:<loanId>' })
       async recompute(loanId: number) {
@@ -51,13 +52,12 @@ describe('what stands in RabbitMQ and Redis between enqueue and run, by the bare
     expect(record).to.include({ o: id, p: 'q', f: headers['lock_fence'], s: headers['lock_fence'] });
     expect(await redis.pttl(key)).to.be.within(1_190_000, 1_200_000);
     expect(await redis.memory('USAGE', key)).to.be.at.most(256);
-    expect(await redis.keys(`${namespace}:*`)).to.deep.equal([key]);
+    expect(await redis.keys(`${namespace}:lock:*`)).to.deep.equal([key]);
     await redis.quit();
   });
 
   it('is a record that says done, and no owner, after the run', async () => {
     const queue = uniqueName('queue');
-    const namespace = uniqueName('ns');
     class Loans {
       @Task({ name: 'loans.recompute', queue, unique: 'loan:<loanId>' })
       async recompute(loanId: number) {
@@ -65,10 +65,10 @@ describe('what stands in RabbitMQ and Redis between enqueue and run, by the bare
       }
     }
     const app = createApp({ broker: testAmqpUrl(), locks: testRedisUrl(), services: [Loans], namespace });
-    const { id } = await app.tasks(Loans).recompute(42);
+    const { id } = await app.tasks(Loans).recompute(43);
     await app.worker().start();
     const redis = new Redis(testRedisUrl());
-    const key = `${namespace}:lock:loans.recompute:loan:42`;
+    const key = `${namespace}:lock:loans.recompute:loan:43`;
     const record = await eventually(async () => {
       const found = await redis.hgetall(key);
       expect(found).to.not.have.property('o');

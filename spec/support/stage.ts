@@ -1,5 +1,6 @@
 import { createApp, type App, type EventName, type Frame, type Guard, type LockRecord, type Transport } from 'solotask';
 import amqplib from 'amqplib';
+import { Redis } from 'ioredis';
 import { systemClock } from '../../lib/clock.js';
 import { createMemoryGuard, MemoryLocks } from '../../lib/guards/memory.js';
 import { createRedlockGuard } from '../../lib/guards/redlock.js';
@@ -16,7 +17,7 @@ export interface Count {
 
 /** The parts on which a spec plays: memory, or real RabbitMQ and Redis. */
 interface Parts {
-  links(): { broker: string | Transport; locks: string | Guard };
+  links(): { broker: string | Transport; locks: Redis | Guard };
   /** An own transport and guard, to look at queues and records. */
   observe(): { transport: Transport; guard: Guard };
   publish(queue: string, frame: Frame): Promise<void>;
@@ -24,18 +25,19 @@ interface Parts {
   close(): Promise<void>;
 }
 
-/** What a spec sees of them. Fresh for each test: a queue and a namespace of its own. */
+/** One for all tests: each namespace has some twenty quorum queues for delays, and the broker pays for every one. */
+const NAMESPACE = uniqueName('spec');
+
+/** What a spec sees of them. Fresh for each test: a queue of its own, and locks that no other test sees. */
 export class Stage {
   queue = '';
-  namespace = '';
   #parts: Parts | undefined;
   #observer: { transport: Transport; guard: Guard } | undefined;
   #apps: App[] = [];
 
-  async open(make: (namespace: string) => Promise<Parts>): Promise<void> {
+  async open(make: () => Promise<Parts>): Promise<void> {
     this.queue = uniqueName('queue');
-    this.namespace = uniqueName('ns');
-    this.#parts = await make(this.namespace);
+    this.#parts = await make();
     this.#observer = this.#parts.observe();
     await Promise.all([this.#observer.transport.connect(10_000), this.#observer.guard.connect(10_000)]);
     await this.#observer.transport.declare([{ name: this.queue }]);
@@ -51,7 +53,7 @@ export class Stage {
 
   /** An app with links of its own, closed after the test. */
   app(services: readonly (abstract new () => object)[], options: { publishTimeout?: number } = {}): App {
-    const app = createApp({ ...this.parts.links(), services, namespace: this.namespace, ...options });
+    const app = createApp({ ...this.parts.links(), services, namespace: NAMESPACE, ...options });
     this.#apps.push(app);
     return app;
   }
@@ -90,7 +92,7 @@ export class Stage {
 
   /** The record of a key; undefined when there is none. */
   record(task: string, key: string): Promise<LockRecord | undefined> {
-    return this.observer.guard.read(`${this.namespace}:lock:${task}:${key}`);
+    return this.observer.guard.read(`${NAMESPACE}:lock:${task}:${key}`);
   }
 
   /** Cuts every link of the apps to the broker; they connect again by themselves. */
@@ -128,15 +130,16 @@ async function memoryParts(): Promise<Parts> {
   };
 }
 
-async function serverParts(namespace: string): Promise<Parts> {
+async function serverParts(): Promise<Parts> {
   const proxy = await startProxy(testAmqpUrl());
   const clock = systemClock;
-  const connectionName = namespace;
+  const redis = new Redis(testRedisUrl(), { keyPrefix: `${uniqueName('test')}:`, lazyConnect: true });
+  const observed = { url: testAmqpUrl(), namespace: NAMESPACE, clock, connectionName: 'observer' };
   return {
-    links: () => ({ broker: proxy.url, locks: testRedisUrl() }),
+    links: () => ({ broker: proxy.url, locks: redis }),
     observe: () => ({
-      transport: createRabbitTransport({ url: testAmqpUrl(), namespace, clock, connectionName }),
-      guard: createRedlockGuard({ nodes: [testRedisUrl()], clock }),
+      transport: createRabbitTransport(observed),
+      guard: createRedlockGuard({ nodes: [redis], clock }),
     }),
     publish: async (queue, { properties, headers, body }) => {
       const connection = await amqplib.connect(testAmqpUrl());
