@@ -75,7 +75,7 @@ describe('a RabbitMQ transport', () => {
     for (const name of [...minutes, `${namespace}.v1.due`, `${namespace}.v1.due.dead`]) {
       expect((await transport.figures(name)).ready).to.equal(0);
     }
-    await transport.publish({ queue, frame: frameOf(), due: Date.now() + 3_600_000, timeout: TIMEOUT });
+    await transport.publish({ queue, frame: frameOf(), due: Date.now() + 3_500_000, timeout: TIMEOUT });
     await eventually(async () => expect((await transport.figures(`${namespace}.v1.delay.1800000`)).ready).to.equal(1));
   });
 
