@@ -12,7 +12,9 @@ const LINKS = ['callbacks', 'errbacks', 'chain', 'chord'];
 export function decodeBody(frame: Frame): MessageBody {
   const { contentType, contentEncoding } = frame.properties;
   if (contentType?.toLowerCase() !== 'application/json') {
-    throw unreadable(`the content type is ${quoted(contentType)}, not 'application/json'`);
+    throw unreadable(
+      `the content type is ${contentType === undefined ? 'missing' : quoted(contentType)}, not 'application/json'`,
+    );
   }
   if (!ENCODINGS.has(contentEncoding?.toLowerCase())) {
     throw unreadable(`the content encoding is ${quoted(contentEncoding)}, not 'utf-8'`);
@@ -23,7 +25,7 @@ export function decodeBody(frame: Frame): MessageBody {
 const unreadable = (reason: string, cause?: unknown): UnreadableMessageError =>
   new UnreadableMessageError(`unreadable task message: ${reason}`, {}, cause);
 
-const quoted = (value: unknown): string => (value === undefined || value === null ? 'missing' : `'${String(value)}'`);
+const quoted = (value: unknown): string => (typeof value === 'string' ? `'${value}'` : `of type ${typeof value}`);
 
 function inflated({ headers, body }: Frame): Buffer {
   const compression = headers['compression'] ?? undefined;

@@ -66,8 +66,9 @@ export function deadLetter(frame: Frame, letter: DeadLetter): Frame {
   };
 }
 
-function lasting({ expiration: _, ...properties }: FrameProperties): FrameProperties {
-  return properties;
+function lasting(properties: FrameProperties): FrameProperties {
+  const { expiration, ...others } = properties;
+  return expiration === undefined ? properties : others;
 }
 
 const changed = ({ attempt, lock }: RepublishChanges): Headers => ({

@@ -51,13 +51,13 @@ export class MemoryBroker {
 
   /** Cuts every connection; the transports are back at once. Unsettled deliveries return, flagged. */
   dropConnections(): void {
-    for (const link of [...this.#links]) link.dropped(true);
+    for (const link of this.#links) link.dropped(true);
   }
 
   /** Goes down: connections are cut, publishes wait. What is in the queues stays. */
   stop(): void {
     this.#up ??= deferred();
-    for (const link of [...this.#links]) link.dropped(false);
+    for (const link of this.#links) link.dropped(false);
   }
 
   /** Comes back. */
@@ -65,7 +65,7 @@ export class MemoryBroker {
     const up = this.#up;
     this.#up = undefined;
     this.#schedule();
-    for (const link of [...this.#links]) link.restored();
+    for (const link of this.#links) link.restored();
     up?.resolve();
   }
 

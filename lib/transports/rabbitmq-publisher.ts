@@ -5,7 +5,7 @@ import type { Outgoing } from '../transport.js';
 import { type Deferred, deferred } from './promises.js';
 import { closeChannel, openChannel } from './rabbitmq-channel.js';
 import { replyCode } from './rabbitmq-errors.js';
-import { publishOptions } from './rabbitmq-frame.js';
+import { type Route, send } from './rabbitmq-frame.js';
 import { backOff, type Link } from './rabbitmq-link.js';
 import { PendingPublish, PublishBacklog } from './rabbitmq-pending.js';
 import { rungFor, rungName } from './rabbitmq-topology.js';
@@ -143,28 +143,26 @@ export class Publisher {
   }
 
   #send(pending: PendingPublish, channel: ConfirmChannel): void {
-    const { clock } = this.#settings;
-    const { queue, frame, due } = pending.outgoing;
+    const { clock, link } = this.#settings;
+    const { frame, queue, due } = pending.outgoing;
     const rung = due === undefined ? undefined : rungFor(due - clock.now());
-    const exchange = rung === undefined ? '' : rungName(this.#settings.namespace, rung);
+    const dueQueue = rung === undefined ? undefined : queue;
     pending.copy = clock.uuid();
-    const stamp = { copy: pending.copy, due, dueQueue: rung === undefined ? undefined : queue };
-    this.#settings.link.hold();
+    link.hold();
     try {
       if (frame.body.length > this.#largest) throw new Error(`the broker takes ${this.#largest} bytes at most`);
-      const written = channel.publish(
-        exchange,
-        rung === undefined ? queue : '',
-        frame.body,
-        publishOptions(frame, stamp),
-      );
-      this.#full = !written;
+      this.#full = !send(channel, this.#route(queue, rung), frame, { copy: pending.copy, due, dueQueue });
     } catch (error) {
       this.#unsent(pending, error);
       return;
     }
     this.#sentBytes += frame.body.length;
     this.#sent.set(++this.#tag, pending);
+  }
+
+  #route(queue: string, rung: number | undefined): Route {
+    if (rung === undefined) return { exchange: '', routingKey: queue };
+    return { exchange: rungName(this.#settings.namespace, rung), routingKey: '' };
   }
 
   /** The channel is going, and another will take it; or the driver cannot encode it. */
@@ -255,7 +253,7 @@ export class Publisher {
     this.#opened.reject(this.#over);
     this.#channel = undefined;
     for (const pending of this.#waiting.drain()) pending.abandon(this.#over);
-    for (const tag of [...this.#sent.keys()]) this.#take(tag)?.abandon(this.#over, true);
+    for (const tag of this.#sent.keys()) this.#take(tag)?.abandon(this.#over, true);
     this.#sweeper?.cancel();
     this.#rest();
   }

@@ -271,8 +271,8 @@ function delaying(c: Context): void {
   it('moves what is due only while somebody relays', async () => {
     await c.publish([1], Date.now() + 1000);
     const inbox = new Inbox();
-    const { cancel } = await c.transport.relay();
-    await cancel();
+    const relay = await c.transport.relay();
+    await relay.cancel();
     await c.transport.consume(c.queue, 1, inbox);
     const relaying = await c.connected();
     await relaying.relay();
@@ -296,6 +296,17 @@ function closing(c: Context): void {
     await Promise.all(publishes);
     await eventually(async () => expect((await c.transport.figures(c.queue)).ready).to.equal(100));
     expect((await c.transport.figures(deadQueue(c.queue))).ready).to.equal(500);
+  });
+
+  it('loses no acknowledgement that was made right before', async () => {
+    const other = await c.connected();
+    await Promise.all(Array.from({ length: 500 }, (_, i) => c.publish([i])));
+    const inbox = new Inbox();
+    await other.consume(c.queue, 500, inbox);
+    await eventually(() => inbox.at(499));
+    for (const delivery of inbox.deliveries) delivery.ack();
+    await other.close();
+    expect(await c.transport.figures(c.queue)).to.deep.equal({ ready: 0, consumers: 0 });
   });
 
   it('refuses everything afterwards, and closing twice is fine', async () => {

@@ -17,6 +17,8 @@ export interface TcpProxy {
 /** Starts a proxy on a free port of 127.0.0.1 in front of the host of `target`. */
 export async function startProxy(target: string): Promise<TcpProxy> {
   const url = new URL(target);
+  const { hostname: host } = url;
+  const port = Number(url.port);
   const sockets = new Set<Socket>();
   const state = { muted: false, refusing: false };
   const keep = (socket: Socket): Socket => {
@@ -25,7 +27,7 @@ export async function startProxy(target: string): Promise<TcpProxy> {
   };
   const server = createServer((client) => {
     if (state.refusing) return void client.destroy();
-    const upstream = keep(connect(Number(url.port), url.hostname));
+    const upstream = keep(connect(port, host));
     keep(client).pipe(upstream);
     upstream.on('data', (chunk) => state.muted || client.write(chunk));
     client.on('close', () => upstream.destroy());

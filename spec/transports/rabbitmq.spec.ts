@@ -1,4 +1,4 @@
-import { connect } from 'amqplib';
+import { type Channel, connect } from 'amqplib';
 import { expect } from 'chai';
 import {
   AccessRefusedError,
@@ -75,7 +75,7 @@ describe('a RabbitMQ transport', () => {
     for (const name of [...minutes, `${namespace}.v1.due`, `${namespace}.v1.due.dead`]) {
       expect((await transport.figures(name)).ready).to.equal(0);
     }
-    await transport.publish({ queue, frame: frameOf(), due: Date.now() + 3_600_000, timeout: TIMEOUT });
+    await transport.publish({ queue, frame: frameOf(), due: Date.now() + 3_500_000, timeout: TIMEOUT });
     await eventually(async () => expect((await transport.figures(`${namespace}.v1.delay.1800000`)).ready).to.equal(1));
   });
 
@@ -168,14 +168,10 @@ describe('a RabbitMQ transport that cannot connect', () => {
   });
 });
 
-async function onRawChannel(run: (channel: Awaited<ReturnType<typeof raw>>) => Promise<unknown>): Promise<void> {
-  const channel = await raw();
+async function onRawChannel(run: (channel: Channel) => Promise<unknown>): Promise<void> {
+  const connection = await connect(amqpUrl());
+  const channel = await connection.createChannel();
   await run(channel);
   await channel.close();
-  await (channel.connection as unknown as { close(done: () => void): void }).close(() => {});
-}
-
-async function raw() {
-  const connection = await connect(amqpUrl());
-  return connection.createChannel();
+  await connection.close();
 }
