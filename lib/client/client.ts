@@ -68,8 +68,9 @@ export class Client {
   ): Promise<Receipt> {
     if (this.#closed) throw new ClosedError('the app is closed: nothing can be enqueued', { task: definition.name });
     const { clock, publishTimeout } = this.#parts;
-    const packed = pack(definition, args);
+    // The key first: of `null` where an id belongs, that it makes no key says more than that it is no payload.
     const key = definition.key?.(args);
+    const packed = pack(definition, args);
     const deadline = clock.monotonic() + publishTimeout;
     const job: Job = { definition, args: packed, id: clock.uuid(), key, delay: settings.delay ?? 0, deadline };
     const result = definition.unique === undefined || key === undefined ? this.#plain(job) : this.#unique(job, key);

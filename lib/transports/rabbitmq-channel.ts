@@ -2,7 +2,7 @@ import type { Channel, ChannelModel, ConfirmChannel } from 'amqplib';
 import type { Clock } from '../clock.js';
 import { BrokerUnavailableError } from '../errors.js';
 import { settled } from './promises.js';
-import { isOver } from './rabbitmq-link.js';
+import { isOver } from './rabbitmq-socket.js';
 
 /** ms; the broker answers a close at once, or the link is dead. */
 const CLOSE_TIMEOUT = 2_000;

@@ -93,7 +93,7 @@ export class Publisher {
   async #run(): Promise<void> {
     const { link, clock, prepare } = this.#settings;
     let prepared = false;
-    for (let attempt = 0; ; attempt += 1) {
+    for (let attempt = 0; !this.#stop.signal.aborted; attempt += 1) {
       const model = await link.ready();
       const opened = clock.monotonic();
       try {
@@ -149,6 +149,7 @@ export class Publisher {
     const exchange = rung === undefined ? '' : rungName(this.#settings.namespace, rung);
     pending.copy = clock.uuid();
     const stamp = { copy: pending.copy, due, dueQueue: rung === undefined ? undefined : queue };
+    this.#settings.link.hold();
     try {
       if (frame.body.length > this.#largest) throw new Error(`the broker takes ${this.#largest} bytes at most`);
       const written = channel.publish(

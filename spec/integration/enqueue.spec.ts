@@ -74,7 +74,7 @@ onEveryStage('enqueueing a unique task', (stage) => {
     const gate = new Gate();
     class Loans {
       @Task({ queue: stage.queue, unique: 'loan:<loanId>' })
-      async recompute(_loanId: number) {
+      async recompute(loanId: number) {
         await gate.pass();
       }
     }
@@ -179,7 +179,7 @@ onEveryStage('enqueueing a unique task', (stage) => {
     const gate = new Gate();
     class Loans {
       @Task({ name: 'loans.tasks.recompute', queue: stage.queue, unique: 'loan:<loanId>' })
-      async recompute(_loanId: number) {
+      async recompute(loanId: number) {
         await gate.pass();
       }
     }

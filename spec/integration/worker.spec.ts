@@ -11,7 +11,7 @@ onEveryStage('a worker', (stage) => {
     class Reports {
       @Task({ queue: stage.queue })
       @ShouldCompute('report:<loanId>')
-      async report(_loanId: number) {
+      async report(loanId: number) {
         await gate.pass();
       }
     }
@@ -63,7 +63,7 @@ onEveryStage('a worker', (stage) => {
     const attempts: number[] = [];
     class Loans {
       @Task({ queue: stage.queue, unique: 'loan:<loanId>', retry: { attempts: 3, delay: 10 } })
-      async recompute(_loanId: number) {
+      async recompute(loanId: number) {
         attempts.push(taskContext().attempt);
         if (attempts.length < 3) throw new Error('not yet');
       }
@@ -82,7 +82,7 @@ onEveryStage('a worker', (stage) => {
     let attempts = 0;
     class Loans {
       @Task({ queue: stage.queue, unique: 'loan:<loanId>', retry: { attempts: 2, delay: '1s', jitter: false } })
-      async recompute(_loanId: number) {
+      async recompute(loanId: number) {
         attempts++;
         throw new Error('the rate service is down');
       }
@@ -114,7 +114,7 @@ onEveryStage('a worker', (stage) => {
     const gate = new Gate();
     class Loans {
       @Task({ queue: stage.queue, unique: 'loan:<loanId>', acksLate: false })
-      async recompute(_loanId: number) {
+      async recompute(loanId: number) {
         await gate.pass();
       }
     }
@@ -135,7 +135,7 @@ onEveryStage('a worker', (stage) => {
     const gate = new Gate();
     class Loans {
       @Task({ queue: stage.queue, unique: 'loan:<loanId>' })
-      async recompute(_loanId: number) {
+      async recompute(loanId: number) {
         await gate.pass();
       }
     }
@@ -158,7 +158,7 @@ onEveryStage('a worker', (stage) => {
     let aborted = 0;
     class Loans {
       @Task({ queue: stage.queue, unique: 'loan:<loanId>' })
-      async recompute(_loanId: number) {
+      async recompute(loanId: number) {
         const { fence, signal } = taskContext();
         fences.push(fence ?? 0);
         if (fences.length > 1) return;
@@ -182,13 +182,13 @@ onEveryStage('a worker', (stage) => {
     const seen: string[] = [];
     class Loans {
       @Task({ queue: stage.queue })
-      async again(_loanId: number) {
+      async again(loanId: number) {
         seen.push(`again ${taskContext().attempt}`);
         if (taskContext().attempt === 1) throw new RetryTask({ delay: 20 });
       }
 
       @Task({ queue: stage.queue })
-      async never(_loanId: number) {
+      async never(loanId: number) {
         seen.push('never');
         throw new RejectTask('the loan is closed');
       }
@@ -208,7 +208,7 @@ onEveryStage('a worker', (stage) => {
     const gate = new Gate();
     class Loans {
       @Task({ queue: stage.queue, unique: 'loan:<loanId>' })
-      async recompute(_loanId: number) {
+      async recompute(loanId: number) {
         await Promise.race([
           gate.pass(),
           new Promise((resolve) => taskContext().signal.addEventListener('abort', resolve, { once: true })),
@@ -235,7 +235,7 @@ onEveryStage('a worker', (stage) => {
     let bodies = 0;
     class Loans {
       @Task({ queue: stage.queue, unique: { key: 'loan:<loanId>', lease: '3s' } })
-      async recompute(_loanId: number) {
+      async recompute(loanId: number) {
         bodies++;
         if (bodies === 1) await gate.pass();
       }

@@ -7,7 +7,7 @@ import { createMemoryTransport, MemoryBroker } from '../../lib/transports/memory
 import { createRabbitTransport } from '../../lib/transports/rabbitmq.js';
 import { deadQueue } from '../../lib/transport.js';
 import { testAmqpUrl, testRedisUrl, uniqueName } from './servers.js';
-import { startProxy, type TcpProxy } from './tcp-proxy.js';
+import { startProxy } from './tcp-proxy.js';
 
 /** How many events of some kinds an app has emitted. */
 export interface Count {
@@ -109,11 +109,11 @@ export class Stage {
   }
 }
 
-async function memoryParts(namespace: string): Promise<Parts> {
-  const broker = new MemoryBroker();
-  const store = new MemoryLocks();
+async function memoryParts(): Promise<Parts> {
   const clock = systemClock;
-  const transport = (): Transport => createMemoryTransport({ clock, broker, namespace });
+  const broker = new MemoryBroker(clock);
+  const store = new MemoryLocks();
+  const transport = (): Transport => createMemoryTransport({ clock, broker });
   return {
     links: () => ({ broker: transport(), locks: createMemoryGuard({ clock, store }) }),
     observe: () => ({ transport: transport(), guard: createMemoryGuard({ clock, store }) }),
@@ -129,7 +129,7 @@ async function memoryParts(namespace: string): Promise<Parts> {
 }
 
 async function serverParts(namespace: string): Promise<Parts> {
-  const proxy: TcpProxy = await startProxy(testAmqpUrl());
+  const proxy = await startProxy(testAmqpUrl());
   const clock = systemClock;
   const connectionName = namespace;
   return {

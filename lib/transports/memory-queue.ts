@@ -1,0 +1,171 @@
+import type { Frame } from '../message.js';
+import type { Delivery, DeliveryHandler, QueueDeclaration, Settled } from '../transport.js';
+
+/** A message as it lies in a queue: bytes, so that nobody shares an object with anybody. */
+export interface StoredMessage {
+  readonly head: string;
+  readonly body: Buffer;
+  /** Place in the queue; a message that comes back takes its old one. */
+  readonly place: number;
+  readonly redelivered: boolean;
+}
+
+/** A frame as bytes. */
+export const store = ({ properties, headers, body }: Frame, place: number): StoredMessage => ({
+  head: JSON.stringify({ properties, headers }),
+  body: Buffer.from(body),
+  place,
+  redelivered: false,
+});
+
+const load = ({ head, body }: StoredMessage): Frame => ({
+  ...(JSON.parse(head) as Omit<Frame, 'body'>),
+  body: Buffer.from(body),
+});
+
+/** One consumer of one queue. */
+export interface MemoryConsumer {
+  readonly prefetch: number;
+  readonly handler: DeliveryHandler;
+  readonly open: Set<MemoryDelivery>;
+}
+
+/** A queue: messages in their order, and consumers that take turns. */
+export class MemoryQueue {
+  readonly declaration: QueueDeclaration;
+  readonly #consumers: MemoryConsumer[] = [];
+  readonly #changed: (queue: MemoryQueue) => void;
+  #fresh: StoredMessage[] = [];
+  #head = 0;
+  #returned: StoredMessage[] = [];
+  #turn = 0;
+
+  /** `changed` is called when there may be something to deliver. */
+  constructor(declaration: QueueDeclaration, changed: (queue: MemoryQueue) => void) {
+    this.declaration = declaration;
+    this.#changed = changed;
+  }
+
+  get ready(): number {
+    return this.#returned.length + this.#fresh.length - this.#head;
+  }
+
+  get consumers(): number {
+    return this.#consumers.length;
+  }
+
+  put(message: StoredMessage): void {
+    this.#fresh.push(message);
+    this.#changed(this);
+  }
+
+  /** Back to their old places, flagged. */
+  putBack(messages: readonly StoredMessage[]): void {
+    if (messages.length === 0) return;
+    const flagged = messages.map((message) => ({ ...message, redelivered: true }));
+    this.#returned = [...this.#returned, ...flagged].sort((a, b) => a.place - b.place);
+    this.#changed(this);
+  }
+
+  attach(consumer: MemoryConsumer): void {
+    this.#consumers.push(consumer);
+    this.#changed(this);
+  }
+
+  detach(consumer: MemoryConsumer): void {
+    const index = this.#consumers.indexOf(consumer);
+    if (index >= 0) this.#consumers.splice(index, 1);
+  }
+
+  /** Settles on behalf of a delivery. */
+  settle(delivery: MemoryDelivery, message: StoredMessage, accept: boolean): void {
+    delivery.consumer.open.delete(delivery);
+    if (accept) this.#changed(this);
+    else this.putBack([message]);
+  }
+
+  /** Takes everything away from a consumer that it has not settled. */
+  reclaim(consumer: MemoryConsumer): void {
+    const messages = [...consumer.open].map((delivery) => delivery.revoke());
+    consumer.open.clear();
+    this.putBack(messages);
+  }
+
+  /** Delivers one message; false when there is none, or nobody has room for it. */
+  deliverOne(): boolean {
+    const consumer = this.ready === 0 ? undefined : this.#next();
+    if (consumer === undefined) return false;
+    const delivery = new MemoryDelivery(this, consumer, this.#shift());
+    consumer.open.add(delivery);
+    try {
+      consumer.handler.deliver(delivery);
+    } catch {
+      // As with a real broker: what a handler does must not end its channel.
+      delivery.requeue();
+    }
+    return true;
+  }
+
+  #next(): MemoryConsumer | undefined {
+    for (let tried = 0; tried < this.#consumers.length; tried += 1) {
+      this.#turn = (this.#turn + 1) % this.#consumers.length;
+      const consumer = this.#consumers[this.#turn];
+      if (consumer !== undefined && consumer.open.size < consumer.prefetch) return consumer;
+    }
+    return undefined;
+  }
+
+  #shift(): StoredMessage {
+    const message = this.#returned.shift() ?? (this.#fresh[this.#head++] as StoredMessage);
+    if (this.#head > 1_000) {
+      this.#fresh = this.#fresh.slice(this.#head);
+      this.#head = 0;
+    }
+    return message;
+  }
+}
+
+/** A delivery over memory. */
+export class MemoryDelivery implements Delivery {
+  readonly queue: string;
+  readonly frame: Frame;
+  readonly redelivered: boolean;
+  readonly consumer: MemoryConsumer;
+  readonly #queue: MemoryQueue;
+  readonly #message: StoredMessage;
+  #stale = false;
+
+  constructor(queue: MemoryQueue, consumer: MemoryConsumer, message: StoredMessage) {
+    this.queue = queue.declaration.name;
+    this.frame = load(message);
+    this.redelivered = message.redelivered;
+    this.consumer = consumer;
+    this.#queue = queue;
+    this.#message = message;
+  }
+
+  get stale(): boolean {
+    return this.#stale;
+  }
+
+  ack(): Settled {
+    return this.#settle(true);
+  }
+
+  requeue(): Settled {
+    return this.#settle(false);
+  }
+
+  /** Its channel is gone. */
+  revoke(): StoredMessage {
+    this.#stale = true;
+    return this.#message;
+  }
+
+  #settle(accept: boolean): Settled {
+    if (this.#stale) return 'stale';
+    this.#stale = true;
+    this.#queue.settle(this, this.#message, accept);
+    return 'settled';
+  }
+}

@@ -1,0 +1,175 @@
+import type { Clock } from '../clock.js';
+import { BrokerUnavailableError, ClosedError, ConfigError, PublishRefusedError, UnroutableError } from '../errors.js';
+import type { Frame } from '../message.js';
+import type {
+  DeliveryHandler,
+  Outgoing,
+  QueueDeclaration,
+  QueueFigures,
+  Subscription,
+  Transport,
+  TransportEvents,
+} from '../transport.js';
+import { MemoryBroker, type MemoryLink } from './memory-broker.js';
+import type { MemoryConsumer, MemoryQueue } from './memory-queue.js';
+import { settled } from './promises.js';
+
+export { MemoryBroker } from './memory-broker.js';
+
+/** What a memory transport needs to know. */
+export interface MemorySettings {
+  readonly clock: Clock;
+  /** Shared by the transports that shall meet. @default one of its own */
+  readonly broker?: MemoryBroker;
+}
+
+/** ms; what is due sooner is delivered now, as over RabbitMQ, where the shortest rung holds so long. */
+const SHORTEST_DELAY = 1_000;
+const SILENT: TransportEvents = { connected() {}, disconnected() {}, blocked() {} };
+
+/** A transport inside the process: real bytes, and the behaviour of the one over RabbitMQ. */
+export const createMemoryTransport = ({ clock, broker = new MemoryBroker(clock) }: MemorySettings): Transport =>
+  new MemoryTransport(clock, broker);
+
+class MemoryTransport implements Transport, MemoryLink {
+  readonly address = 'memory:';
+  readonly #clock: Clock;
+  readonly #broker: MemoryBroker;
+  readonly #subscriptions = new Set<MemorySubscription>();
+  #events = SILENT;
+  #relays = 0;
+  #up = false;
+  #closed = false;
+
+  constructor(clock: Clock, broker: MemoryBroker) {
+    this.#clock = clock;
+    this.#broker = broker;
+  }
+
+  listen(events: TransportEvents): void {
+    this.#events = events;
+  }
+
+  async connect(timeout: number): Promise<void> {
+    this.#refuseClosed();
+    await this.#reach(timeout);
+    this.#broker.attach(this);
+    if (!this.#up) this.restored();
+  }
+
+  declare(queues: readonly QueueDeclaration[]): Promise<void> {
+    return Promise.resolve().then(() => queues.forEach((queue) => this.#broker.declare(queue)));
+  }
+
+  async publish({ queue, frame, due, timeout }: Outgoing): Promise<void> {
+    this.#refuseClosed();
+    if (this.#broker.down !== undefined) await this.#reach(timeout);
+    const outgoing = this.#stamped(frame, due);
+    if (due !== undefined && due - this.#clock.now() >= SHORTEST_DELAY) {
+      this.#broker.hold(queue, outgoing, due);
+      return;
+    }
+    const data = { queue, id: frame.properties.messageId };
+    const outcome = this.#broker.put(queue, outgoing);
+    if (outcome === 'unroutable') throw new UnroutableError(`no queue '${queue}' takes the message`, data);
+    if (outcome === 'refused') throw new PublishRefusedError(`the broker refuses the message for '${queue}'`, data);
+  }
+
+  async consume(name: string, prefetch: number, handler: DeliveryHandler): Promise<Subscription> {
+    this.#refuseClosed();
+    const queue = this.#broker.queue(name);
+    if (queue === undefined) throw new ConfigError(`there is no queue '${name}'`, { queue: name });
+    const subscription = new MemorySubscription(queue, { prefetch, handler, open: new Set() });
+    this.#subscriptions.add(subscription);
+    return subscription;
+  }
+
+  async relay(): Promise<Subscription> {
+    this.#refuseClosed();
+    this.#relay(1);
+    let open = true;
+    return {
+      cancel: async () => {
+        if (open && !this.#closed) this.#relay(-1);
+        open = false;
+      },
+    };
+  }
+
+  async figures(name: string): Promise<QueueFigures> {
+    const queue = this.#broker.queue(name);
+    if (queue === undefined) throw new UnroutableError(`there is no queue '${name}'`, { queue: name });
+    return { ready: queue.ready, consumers: queue.consumers };
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#broker.detach(this);
+    for (const subscription of this.#subscriptions) subscription.end();
+    while (this.#relays > 0) this.#relay(-1);
+  }
+
+  dropped(up: boolean): void {
+    this.#up = false;
+    for (const link of ['publish', 'consume'] as const) this.#events.disconnected(link, undefined);
+    for (const subscription of this.#subscriptions) subscription.lost();
+    if (up) this.restored();
+  }
+
+  restored(): void {
+    this.#up = true;
+    for (const link of ['publish', 'consume'] as const) this.#events.connected(link);
+  }
+
+  #relay(change: 1 | -1): void {
+    this.#relays += change;
+    this.#broker.relaying(change);
+  }
+
+  #refuseClosed(): void {
+    if (this.#closed) throw new ClosedError('the transport was closed');
+  }
+
+  async #reach(timeout: number): Promise<void> {
+    const { down } = this.#broker;
+    if (down === undefined) return;
+    await settled(this.#clock, timeout, down);
+    if (this.#broker.down !== undefined) {
+      throw new BrokerUnavailableError(`the broker cannot be reached (waited ${timeout} ms)`, {
+        address: this.address,
+      });
+    }
+  }
+
+  #stamped({ properties, headers, body }: Frame, due: number | undefined): Frame {
+    const names = Object.keys(headers).filter((name) => !name.startsWith('x-'));
+    const lasting = Object.fromEntries(names.map((name) => [name, headers[name]]));
+    return { properties, headers: { ...lasting, copy: this.#clock.uuid(), due, due_queue: undefined }, body };
+  }
+}
+
+class MemorySubscription implements Subscription {
+  readonly #queue: MemoryQueue;
+  readonly #consumer: MemoryConsumer;
+
+  constructor(queue: MemoryQueue, consumer: MemoryConsumer) {
+    this.#queue = queue;
+    this.#consumer = consumer;
+    queue.attach(consumer);
+  }
+
+  async cancel(): Promise<void> {
+    this.#queue.detach(this.#consumer);
+  }
+
+  lost(): void {
+    this.#queue.reclaim(this.#consumer);
+    this.#consumer.handler.lost();
+  }
+
+  end(): void {
+    this.#queue.detach(this.#consumer);
+    this.#queue.reclaim(this.#consumer);
+  }
+}

@@ -1,0 +1,52 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+
+/** A TCP proxy of a spec's own, so that links can be cut without touching anybody else's. */
+export interface TcpProxy {
+  /** The target's URL with the proxy's host and port. */
+  readonly url: string;
+  /** Destroys every link that is open now; new ones are accepted, and hear again. */
+  cut(): void;
+  /** Clients hear nothing more of what the target says, until the cut. */
+  mute(): void;
+  /** Destroys links as they come, or accepts them again. */
+  refuse(refusing: boolean): void;
+  close(): Promise<void>;
+}
+
+/** Starts a proxy on a free port of 127.0.0.1 in front of the host of `target`. */
+export async function startProxy(target: string): Promise<TcpProxy> {
+  const url = new URL(target);
+  const sockets = new Set<Socket>();
+  const state = { muted: false, refusing: false };
+  const keep = (socket: Socket): Socket => {
+    sockets.add(socket);
+    return socket.on('close', () => sockets.delete(socket)).on('error', () => socket.destroy());
+  };
+  const server = createServer((client) => {
+    if (state.refusing) return void client.destroy();
+    const upstream = keep(connect(Number(url.port), url.hostname));
+    keep(client).pipe(upstream);
+    upstream.on('data', (chunk) => state.muted || client.write(chunk));
+    client.on('close', () => upstream.destroy());
+    upstream.on('close', () => client.destroy());
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  url.port = String((server.address() as AddressInfo).port);
+  const cut = (): void => {
+    state.muted = false;
+    sockets.forEach((socket) => socket.destroy());
+  };
+  return {
+    url: url.href,
+    cut,
+    mute: () => void (state.muted = true),
+    refuse: (refusing) => void (state.refusing = refusing),
+    close: async () => {
+      cut();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
