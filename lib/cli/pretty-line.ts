@@ -13,14 +13,16 @@ const STYLES: Readonly<Record<string, Style>> = { warn: 'yellow', error: 'red', 
 export function prettyLine(record: LogRecord, paint: Paint): string {
   const { time, level, msg, error } = record;
   const name = String(level);
-  const fields = FIELDS.filter((field) => record[field] !== undefined);
+  const fields = FIELDS.filter((field) => record[field] !== undefined).map(
+    (field) => `${field}=${show(record[field])}`,
+  );
   const parts = [
     paint('dim', new Date(String(time)).toTimeString().slice(0, 8)),
     paint(STYLES[name] ?? 'dim', name.toUpperCase().padEnd(5)),
     oneLine(String(msg)),
-    paint('dim', fields.map((field) => `${field}=${show(record[field])}`).join(' ')),
+    ...(fields.length > 0 ? [paint('dim', fields.join(' '))] : []),
   ];
-  return `${parts.join(' ').trimEnd()}\n${stackOf(error, paint)}`;
+  return `${parts.join(' ')}\n${stackOf(error, paint)}`;
 }
 
 function show(value: unknown): string {

@@ -42,6 +42,10 @@ describe('task-worker check', () => {
     expect(stderr).to.match(/caused by: RangeError: the settings\nare missing\n\s+at .*throws/);
   });
 
+  it('is no success when the module never finishes loading', async () => {
+    expect((await taskWorker(['check', '-a', fixture('wrong/endless')])).code).to.equal(1);
+  });
+
   it('names the path it tried, and the file that is probably meant', async () => {
     const { code, stderr } = await taskWorker(['check', '-a', fixture('app').replace(/\.js$/, '')]);
     expect(code).to.equal(78);
