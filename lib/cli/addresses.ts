@@ -10,15 +10,15 @@ export function settleAddresses(app: App, env: NodeJS.ProcessEnv): void {
   const urls = nodes.filter((node) => node !== '');
   app.defaults({ broker: env['AMQP_URL']?.trim(), locks: urls.length > 1 ? urls : urls[0] });
   const { broker, locks } = app.addresses;
-  require(broker, 'broker', 'AMQP_URL (amqp://user:password@host:5672/vhost)');
-  require(locks, 'locks', 'REDIS_URL (redis://host:6379)');
+  demand(broker, 'broker', 'AMQP_URL (amqp://user:password@host:5672/vhost)');
+  demand(locks, 'locks', 'REDIS_URL (redis://host:6379)');
 }
 
-function require(value: unknown, what: 'broker' | 'locks', variable: string): void {
+function demand(value: unknown, what: 'broker' | 'locks', variable: string): void {
   if (value === undefined || value === '') {
     throw new ConfigError(`the app has no ${what}: set ${variable}, or ${what} in createApp`, { option: what });
   }
   if (value !== 'memory:') return;
-  const why = 'nobody outside this process could reach it, so there would be nothing to consume';
-  throw new ConfigError(`${what}: 'memory:' is for tests in one process: ${why}; set ${variable}`, { option: what });
+  const why = 'no other process can reach it, so a task-worker on it is of no use';
+  throw new ConfigError(`${what}: 'memory:' lives inside one process: ${why}; set ${variable}`, { option: what });
 }

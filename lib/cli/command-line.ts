@@ -130,7 +130,7 @@ function runOptions(): Option[] {
 }
 
 function named({ app }: { readonly app?: string | undefined }): string {
-  if (app !== undefined) return app;
+  if (app !== undefined && app !== '') return app;
   throw new UsageError('which app? Name its compiled module: -a dist/app.js, or TASK_WORKER_APP');
 }
 
@@ -144,6 +144,6 @@ function refuseRest([word]: readonly string[], options: object): void {
   throw new UsageError(`what does '${word}' mean? Options begin with a dash${hint(word, COMMANDS)}`);
 }
 
-/** Without what is undefined, so that a default can take its place. */
+/** Without what is empty, as commander has it, so that a default can take its place. */
 const defined = (options: Partial<RunOptions>): Partial<RunOptions> =>
-  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined && value !== ''));

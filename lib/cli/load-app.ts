@@ -19,9 +19,7 @@ const LOADER = /(?:^|\s)(?:--import|--require|-r|--loader|--experimental-loader)
  *
  * @throws ConfigError for everything that is wrong with it.
  */
-export async function loadApp(file: string | undefined): Promise<App> {
-  if (file === undefined)
-    throw new UsageError('which app? Give its compiled module: -a dist/app.js, or TASK_WORKER_APP');
+export async function loadApp(file: string): Promise<App> {
   const path = resolve(file);
   refuseTypeScript(file);
   if (!existsSync(path)) throw missing(file, path);

@@ -4,8 +4,8 @@ import { oneLine } from './exit.js';
 /** A log record, as pino wrote it. */
 export type LogRecord = Readonly<Record<string, unknown>>;
 
-/** Shown in a place of their own, or known to whoever looks at the terminal. */
-const APART = new Set(['level', 'time', 'msg', 'event', 'worker', 'task', 'error', 'seconds']);
+/** What the text does not say already. */
+const FIELDS = ['key', 'id', 'attempt', 'data'];
 
 const STYLES: Readonly<Record<string, Style>> = { warn: 'yellow', error: 'red', fatal: 'red', info: 'green' };
 
@@ -13,14 +13,16 @@ const STYLES: Readonly<Record<string, Style>> = { warn: 'yellow', error: 'red', 
 export function prettyLine(record: LogRecord, paint: Paint): string {
   const { time, level, msg, error } = record;
   const name = String(level);
-  const fields = Object.entries(record).filter(([field, value]) => !APART.has(field) && value !== null);
+  const fields = FIELDS.filter((field) => record[field] !== undefined).map(
+    (field) => `${field}=${show(record[field])}`,
+  );
   const parts = [
     paint('dim', new Date(String(time)).toTimeString().slice(0, 8)),
     paint(STYLES[name] ?? 'dim', name.toUpperCase().padEnd(5)),
     oneLine(String(msg)),
-    paint('dim', fields.map(([field, value]) => `${field}=${show(value)}`).join(' ')),
+    ...(fields.length > 0 ? [paint('dim', fields.join(' '))] : []),
   ];
-  return `${parts.join(' ').trimEnd()}\n${stackOf(error, paint)}`;
+  return `${parts.join(' ')}\n${stackOf(error, paint)}`;
 }
 
 function show(value: unknown): string {

@@ -49,8 +49,10 @@ async function launch({ options, version, log, looks, stopper }: Launch): Promis
   const app = await loadApp(options.app);
   const worker = workerOf(app, options);
   settleAddresses(app, process.env);
-  for (const warning of app.warnings) log.warn(warning);
+  for (const warning of app.warnings) log.warn({ event: 'app:warning' }, warning);
   logEvents(app, log);
+  const text = `connecting to RabbitMQ and Redis, up to ${options.connectTimeout / 1000} s`;
+  log.info({ event: 'worker:connecting' }, text);
   const addresses = await app.connect({ timeout: options.connectTimeout, name: looks.worker });
   introduce(
     { version, worker: looks.worker, ...addresses, ...worker.settings, tasks: app.definitions.map(describeTask) },
@@ -89,7 +91,10 @@ function introduce(facts: BannerFacts, log: Log, { format }: LogOptions): void {
   if (format === 'pretty') process.stdout.write(banner(facts, painter(process.stdout.isTTY, process.env)));
   else {
     const { version, broker, locks, tasks } = facts;
-    log.info({ version, broker, locks, tasks: tasks.map(({ task }) => task) }, `solotask ${version}`);
+    log.info(
+      { event: 'worker:connected', version, broker, locks, tasks: tasks.map(({ task }) => task) },
+      `solotask ${version}`,
+    );
   }
 }
 

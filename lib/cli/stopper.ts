@@ -48,20 +48,20 @@ export class Stopper {
 
   #interrupt(): void {
     const now = this.#clock.monotonic();
-    const again = now - this.#pressed < SAME_PRESS;
+    if (now - this.#pressed < SAME_PRESS) return;
     this.#pressed = now;
-    if (again) return;
     if (this.#stage === 'running') return this.#terminate('SIGINT');
     if (this.#stage === 'aborting') process.exit(EXIT.interrupted);
     this.#stage = 'aborting';
-    this.#log.warn('SIGINT again: aborting what runs; once more ends at once');
+    this.#log.warn({ event: 'worker:aborting' }, 'SIGINT again: aborting what runs; once more ends at once');
     void this.#stop(0);
   }
 
   #terminate(why: string): void {
     if (this.#stage !== 'running') return;
     this.#stage = 'stopping';
-    this.#log.info(`stopping because of ${why}: up to ${this.#timeout / 1000} s for what runs`);
+    const text = `stopping because of ${why}: up to ${this.#timeout / 1000} s for what runs`;
+    this.#log.info({ event: 'worker:stopping' }, text);
     void this.#stop(this.#timeout);
   }
 
