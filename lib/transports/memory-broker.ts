@@ -108,6 +108,11 @@ export class MemoryBroker {
     for (const each of [name, deadQueue(name)]) this.#create({ ...declaration, name: each });
   }
 
+  /** Deletes a queue with what is in it: publishes to it come back from now on. */
+  remove(name: string): void {
+    this.#queues.delete(name);
+  }
+
   /** A publish that is not delayed, and what becomes of it. */
   put(name: string, frame: Frame): 'stored' | 'unroutable' | 'refused' {
     if (this.#refusing.has(name)) return 'refused';

@@ -93,7 +93,10 @@ onEveryStage('a worker that gets bad messages', (stage) => {
       }
     }
     const app = stage.app([Loans]);
-    const refused = await app.tasks(Loans).pay({ amount: -5 }).catch((error: unknown) => error);
+    const refused = await app
+      .tasks(Loans)
+      .pay({ amount: -5 })
+      .catch((error: unknown) => error);
     expect(refused).to.have.property('code', 'PAYLOAD');
     expect(refused).to.have.nested.property('violations[0].path', 'payment.amount');
     expect(await stage.ready()).to.equal(0);

@@ -7,7 +7,14 @@ import { onEveryStage } from '../support/stage.js';
 onEveryStage('two copies of one message', (stage) => {
   const copy = (value: string): Frame => ({
     properties: { contentType: 'application/json' },
-    headers: { task: 'Loans.recompute', id: 'twice', lock_key: 'loan:1', lock_mode: 'enqueue', lock_fence: '17', copy: value },
+    headers: {
+      task: 'Loans.recompute',
+      id: 'twice',
+      lock_key: 'loan:1',
+      lock_mode: 'enqueue',
+      lock_fence: '17',
+      copy: value,
+    },
     body: Buffer.from('[[1], {}, {}]'),
   });
 

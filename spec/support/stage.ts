@@ -21,6 +21,7 @@ interface Parts {
   /** An own transport and guard, to look at queues and records. */
   observe(): { transport: Transport; guard: Guard };
   publish(queue: string, frame: Frame): Promise<void>;
+  removeQueue(queue: string): Promise<void>;
   dropConnections(): Promise<void>;
   close(): Promise<void>;
 }
@@ -95,6 +96,15 @@ export class Stage {
     return this.observer.guard.read(`${NAMESPACE}:lock:${task}:${key}`);
   }
 
+  /** From now on nobody takes what is published there. */
+  removeQueue(): Promise<void> {
+    return this.parts.removeQueue(this.queue);
+  }
+
+  restoreQueue(): Promise<void> {
+    return this.observer.transport.declare([{ name: this.queue }]);
+  }
+
   /** Cuts every link of the apps to the broker; they connect again by themselves. */
   dropConnections(): Promise<void> {
     return this.parts.dropConnections();
@@ -125,9 +135,18 @@ async function memoryParts(): Promise<Parts> {
       await once.publish({ queue, frame, timeout: 1_000 });
       await once.close();
     },
+    removeQueue: async (queue) => broker.remove(queue),
     dropConnections: async () => broker.dropConnections(),
     close: async () => {},
   };
+}
+
+async function onRawChannel(use: (channel: amqplib.ConfirmChannel) => Promise<void>): Promise<void> {
+  const connection = await amqplib.connect(testAmqpUrl());
+  const channel = await connection.createConfirmChannel();
+  await use(channel);
+  await channel.close();
+  await connection.close();
 }
 
 async function serverParts(): Promise<Parts> {
@@ -141,14 +160,12 @@ async function serverParts(): Promise<Parts> {
       transport: createRabbitTransport(observed),
       guard: createRedlockGuard({ nodes: [redis], clock }),
     }),
-    publish: async (queue, { properties, headers, body }) => {
-      const connection = await amqplib.connect(testAmqpUrl());
-      const channel = await connection.createConfirmChannel();
-      channel.sendToQueue(queue, body, { ...properties, headers: { ...headers } });
-      await channel.waitForConfirms();
-      await channel.close();
-      await connection.close();
-    },
+    publish: (queue, { properties, headers, body }) =>
+      onRawChannel(async (channel) => {
+        channel.sendToQueue(queue, body, { ...properties, headers: { ...headers } });
+        await channel.waitForConfirms();
+      }),
+    removeQueue: (queue) => onRawChannel(async (channel) => void (await channel.deleteQueue(queue))),
     dropConnections: async () => proxy.cut(),
     close: () => proxy.close(),
   };
