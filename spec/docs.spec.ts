@@ -1,0 +1,51 @@
+import { expect } from 'chai';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { compile, examplesOf, ROOT, write } from './support/doc-examples.js';
+
+/** Documents by their paths from the repository. */
+function documents(): Map<string, string> {
+  const pages = readdirSync(join(ROOT, 'docs')).filter((name) => name.endsWith('.md'));
+  const paths = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', ...pages.map((name) => `docs/${name}`)];
+  return new Map(paths.map((path) => [path, readFileSync(join(ROOT, path), 'utf8')]));
+}
+
+describe('the documents', () => {
+  it('have TypeScript examples that compile with the tsconfig of the README', async () => {
+    // Inside the repository, so that `solotask` is this package.
+    const folder = mkdtempSync(join(ROOT, 'dist/docs-'));
+    try {
+      for (const [path, markdown] of documents()) {
+        const blocks = examplesOf(markdown).filter(({ language }) => language === 'ts');
+        blocks.forEach((block, i) => write(folder, join(path, block.path ?? `${i + 1}.ts`), block.text));
+      }
+      const readme = examplesOf(readFileSync(join(ROOT, 'README.md'), 'utf8'));
+      const { compilerOptions } = JSON.parse(readme.find(({ language }) => language === 'json')?.text ?? '') as {
+        compilerOptions: object;
+      };
+      const config = { compilerOptions: { ...compilerOptions, rootDir: '.', noEmit: true }, include: ['.'] };
+      write(folder, 'tsconfig.json', JSON.stringify(config));
+      expect(await compile(folder)).to.deep.equal({ code: 0, output: '' });
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('link to files that are there', () => {
+    const dead = [...documents()].flatMap(([path, markdown]) =>
+      [...markdown.matchAll(/\]\((?!https?:|#)([^)#]+)[^)]*\)/g)]
+        .map(([, target = '']) => join(dirname(path), target))
+        .filter((target) => !existsSync(join(ROOT, target)))
+        .map((target) => `${path}: ${target}`),
+    );
+    expect(dead).to.deep.equal([]);
+  });
+
+  it('speak in docs/internals.md of files of lib/ that are there', () => {
+    const named = [...(documents().get('docs/internals.md') ?? '').matchAll(/`([a-z-]+\/)?([a-z-]+\.ts)`/g)];
+    const gone = named
+      .map(([, folder = '', file = '']) => folder + file)
+      .filter((p) => !existsSync(join(ROOT, 'lib', p)));
+    expect(gone).to.deep.equal([]);
+  });
+});

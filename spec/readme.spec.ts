@@ -1,0 +1,89 @@
+import { expect } from 'chai';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { compile, examplesOf, NodeProcess, ROOT, runNode, write } from './support/doc-examples.js';
+import { eventually } from './support/eventually.js';
+import { startServers, type Servers } from './support/servers.js';
+
+/** Puts the packed package into a folder as an install would, and links of what it depends on beside it. */
+function install(folder: string): void {
+  const modules = join(folder, 'node_modules');
+  // Without scripts: `prepack` would build, and take these very files away.
+  const packed = execFileSync('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', folder], {
+    cwd: ROOT,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  mkdirSync(join(modules, 'solotask'), { recursive: true });
+  execFileSync('tar', ['-xzf', join(folder, packed.trim()), '-C', join(modules, 'solotask'), '--strip-components=1']);
+  const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { dependencies: object };
+  for (const name of [...Object.keys(dependencies), '@types/node']) {
+    mkdirSync(dirname(join(modules, name)), { recursive: true });
+    symlinkSync(join(ROOT, 'node_modules', name), join(modules, name));
+  }
+}
+
+const BINARY = 'node_modules/solotask/dist/lib/cli/main.js';
+
+describe('the package, installed in a directory of its own with nothing but the text of the README', function () {
+  this.timeout(60_000);
+  let folder: string;
+  let servers: Servers;
+
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'solotask-readme-'));
+    const starting = startServers({ redis: 1, rabbit: 1, quiet: true });
+    install(folder);
+    write(folder, 'package.json', '{ "type": "module" }');
+    for (const { language, text, path } of examplesOf(readFileSync(join(ROOT, 'README.md'), 'utf8'))) {
+      if (language === 'json') write(folder, 'tsconfig.json', text);
+      if (path !== undefined) write(folder, path, text);
+    }
+    const compiled = await compile(folder);
+    servers = await starting;
+    expect(compiled).to.deep.equal({ code: 0, output: '' });
+  });
+
+  after(async () => {
+    await servers.stop();
+    rmSync(folder, { recursive: true });
+  });
+
+  it('runs each loan once, and tells the producer whose key it is', async () => {
+    const worker = new NodeProcess([BINARY, '-a', 'dist/app.js'], folder, servers.env);
+    try {
+      await eventually(() => expect(worker.output).to.contain('worker:ready'), { timeout: 20_000 });
+      const { output } = await runNode(['dist/produce.js'], folder, servers.env);
+      expect(output).to.match(/^42 enqueued (\S+)\n42 discarded \1\n7 enqueued \S+\n42 discarded \1\n$/);
+      await eventually(() => expect(worker.output.match(/^loan .*/gm)).to.have.length(2));
+    } finally {
+      await worker.end('SIGTERM');
+    }
+    expect((await worker.ended).code).to.equal(0);
+    expect(worker.output.match(/^loan .*/gm)).to.have.members(['loan 42 recomputed', 'loan 7 recomputed']);
+  });
+
+  it('has a binary that verifies the app', async () => {
+    const { code, output } = await runNode([BINARY, 'check', '-a', 'dist/app.js'], folder);
+    expect({ code, output }).to.deep.equal({ code: 0, output: 'ok: 1 task on tasks\n' });
+  });
+
+  for (const entry of ['ledger', 'ledger-app']) {
+    it(`enqueues where app and service import each other, entered by ${entry}.js`, async () => {
+      const load = `await import('./dist/${entry}.js')`;
+      const call = `const { Ledger } = await import('./dist/ledger.js'); await new Ledger().booked(7)`;
+      const close = `await (await import('./dist/ledger-app.js')).default.close()`;
+      const script = `${load}; ${call}; ${close}; console.log('enqueued')`;
+      const { code, output } = await runNode(['--input-type=module', '-e', script], folder, servers.env);
+      expect({ code, output }).to.deep.equal({ code: 0, output: 'enqueued\n' });
+    });
+  }
+
+  it('shows the same in one process, without servers', async () => {
+    const { code, output } = await runNode(['dist/try.js'], folder);
+    expect(code, output).to.equal(0);
+    expect(output).to.match(/^loan:42 dropped: \S+ has the key\nloan 42 recomputed\n$/);
+  });
+});
