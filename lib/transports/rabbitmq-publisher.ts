@@ -1,7 +1,7 @@
 import { type ChannelModel, type ConfirmChannel, IllegalOperationError, type Message } from 'amqplib';
 import { type Clock, pause, type Timer } from '../clock.js';
 import { BrokerUnavailableError, ClosedError, PublishRefusedError, TaskError, toError } from '../errors.js';
-import type { Outgoing } from '../transport.js';
+import { freshCopy, type Outgoing } from '../transport.js';
 import { type Deferred, deferred } from './promises.js';
 import { closeChannel, openChannel } from './rabbitmq-channel.js';
 import { replyCode } from './rabbitmq-errors.js';
@@ -147,7 +147,7 @@ export class Publisher {
     const { frame, queue, due } = pending.outgoing;
     const rung = due === undefined ? undefined : rungFor(due - clock.now());
     const dueQueue = rung === undefined ? undefined : queue;
-    pending.copy = clock.uuid();
+    pending.copy = freshCopy(clock);
     link.hold();
     try {
       if (frame.body.length > this.#largest) throw new Error(`the broker takes ${this.#largest} bytes at most`);
