@@ -129,7 +129,7 @@ export class Consumer implements Subscription {
       gone.resolve();
     };
     const channel = await openChannel(model, 'plain', lost);
-    deliveries = new DeliveryChannel(channel, this.#settings.link, () => this.#drained());
+    deliveries = new DeliveryChannel(channel, () => this.#drained());
     await channel.prefetch(this.#settings.prefetch);
     const receive = (message: ConsumeMessage | null): void => {
       if (message !== null) this.#receive(deliveries, message);
