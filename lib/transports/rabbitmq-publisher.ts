@@ -143,12 +143,11 @@ export class Publisher {
   }
 
   #send(pending: PendingPublish, channel: ConfirmChannel): void {
-    const { clock, link } = this.#settings;
+    const { clock } = this.#settings;
     const { frame, queue, due } = pending.outgoing;
     const rung = due === undefined ? undefined : rungFor(due - clock.now());
     const dueQueue = rung === undefined ? undefined : queue;
     pending.copy = freshCopy(clock);
-    link.hold();
     try {
       if (frame.body.length > this.#largest) throw new Error(`the broker takes ${this.#largest} bytes at most`);
       this.#full = !send(channel, this.#route(queue, rung), frame, { copy: pending.copy, due, dueQueue });
