@@ -76,7 +76,7 @@ export class Executor {
     run.stage = 'running';
     run.began = this.#parts.clock.monotonic();
     const fence = run.lease?.identity.fence;
-    this.#parts.signals.emit('task:started', { ...run.event(), redelivered: run.delivery.redelivered, fence });
+    this.#parts.signals.emit('task:started', { redelivered: run.delivery.redelivered, fence, ...run.event() });
     run.body = this.#call(run, definition);
     return this.#judge(run, definition, await Promise.race([run.body, this.#overdue(run)]));
   }
@@ -94,10 +94,9 @@ export class Executor {
     }
   }
 
-  #overdue({ signal }: Run): Promise<'overdue'> {
+  #overdue(run: Run): Promise<'overdue'> {
     return new Promise((resolve) => {
-      const grace = (): void => void this.#parts.clock.after(ABORT_GRACE, () => resolve('overdue'));
-      signal.addEventListener('abort', grace, { once: true });
+      run.onAbort = () => void this.#parts.clock.after(ABORT_GRACE, () => resolve('overdue'));
     });
   }
 
