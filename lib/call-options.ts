@@ -13,6 +13,7 @@ const KNOWN = ['delay', 'id', 'key', 'headers', 'at', 'expires', 'queue', 'prior
 /** Checks the options of one call. @throws ConfigError for an unknown or wrong one, NotYetError for one not built yet. */
 export function callSettings(options: CallOptions = {}): { delay: number } {
   const { delay, ...others } = checkOptions(options, KNOWN, 'an enqueue');
-  for (const option of Object.keys(others)) throw notYet(`the option ${option} of an enqueue`);
+  const asked = Object.entries(others).find(([, value]) => value !== undefined);
+  if (asked !== undefined) throw notYet(`the option ${asked[0]} of an enqueue`);
   return { delay: delay === undefined ? 0 : duration(delay, 'delay of an enqueue') };
 }

@@ -69,8 +69,8 @@ export type ClaimAnswer =
       readonly own: 'same-copy' | 'other-copy' | undefined;
       readonly offered: boolean;
     }
-  /** A good run that covers this message has ended. `own`: it was this very task's. */
-  | { readonly outcome: 'done'; readonly id: string; readonly own: boolean }
+  /** A run that covers this message has ended. `own`: it was this very task's. `dead`: it ended in the dead letters. */
+  | { readonly outcome: 'done'; readonly id: string; readonly own: boolean; readonly dead: boolean }
   /** The fence is too small: propose one above `highest`. */
   | { readonly outcome: 'fence'; readonly highest: number }
   /** This process's clock is too far ahead of Redis's: `skew` ms. */

@@ -58,8 +58,11 @@ export interface TaskEvents {
   'listener:failed': { readonly event: string; readonly error: Error };
 }
 
+/** Levels of `taskContext().log`. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+/** The name of an event. */
 export type EventName = keyof TaskEvents;
+/** Called with one frozen payload each time; what it throws is reported and changes nothing. */
 export type Listener<E extends EventName> = (event: Readonly<TaskEvents[E]>) => void;
 
 /** The one place where the library says what happens. Logs and metrics are subscribers. */

@@ -1,3 +1,4 @@
+import type { Clock } from './clock.js';
 import type { Frame } from './message.js';
 
 /** How a work queue is declared. `passive`: it is somebody else's (Celery's, say): checked, never declared. */
@@ -100,3 +101,6 @@ export interface Transport {
 
 /** Where a task goes when nothing more can be done for it. */
 export const deadQueue = (queue: string): string => `${queue}.dead`;
+
+/** A value for the `copy` header: the end of a UUID, for it stands in every record of a running key. */
+export const freshCopy = (clock: Clock): string => clock.uuid().slice(-12);

@@ -49,7 +49,7 @@ export function claimRunning(record: LockRecord, claim: RunningClaim, at: Moment
   if (covered(record, claim)) return done(record, owner);
   if (held(record, at.now) && record.owner !== owner) return leanOnRunning(record, claim, at);
   if (held(record, at.now) && record.phase === 'kept')
-    return { record, answer: { outcome: 'done', id: owner, own: true } };
+    return { record, answer: { outcome: 'done', id: owner, own: true, dead: false } };
   if (held(record, at.now) && record.phase === 'running' && record.nonce !== nonce) return waitForOwn(record, copy, at);
   const no = unacceptable(record, fence, at);
   if (no !== undefined) return { record, answer: no };
@@ -78,7 +78,7 @@ function covered({ done }: LockRecord, { owner, seq = 0, strategy, rerun = false
 
 function done(record: LockRecord, owner: string): Step<ClaimAnswer> {
   const id = record.done?.id ?? owner;
-  return { record, answer: { outcome: 'done', id, own: id === owner } };
+  return { record, answer: { outcome: 'done', id, own: id === owner, dead: record.done?.dead ?? false } };
 }
 
 /** Another attempt of this very task has the key. The same copy again: its earlier attempt may not go on for ever. */

@@ -49,7 +49,7 @@ export function readVote(error: Error): Vote {
     case 'UQHELD':
       return heldVote(rest);
     case 'UQDONE':
-      return { outcome: 'done', own: rest[0] === '1', id: unword(rest[1] ?? '') };
+      return { outcome: 'done', own: rest[0] === '1', dead: rest[1] === '1', id: unword(rest[2] ?? '') };
     case 'UQFENCE':
       return { outcome: 'fence', highest: Number(rest[0]) };
     case 'UQCLOCK':

@@ -1,14 +1,15 @@
 import type { Clock } from '../clock.js';
 import { BrokerUnavailableError, ClosedError, ConfigError, PublishRefusedError, UnroutableError } from '../errors.js';
 import type { Frame } from '../message.js';
-import type {
-  DeliveryHandler,
-  Outgoing,
-  QueueDeclaration,
-  QueueFigures,
-  Subscription,
-  Transport,
-  TransportEvents,
+import {
+  freshCopy,
+  type DeliveryHandler,
+  type Outgoing,
+  type QueueDeclaration,
+  type QueueFigures,
+  type Subscription,
+  type Transport,
+  type TransportEvents,
 } from '../transport.js';
 import { MemoryBroker, type MemoryLink } from './memory-broker.js';
 import type { MemoryConsumer, MemoryQueue } from './memory-queue.js';
@@ -145,7 +146,7 @@ class MemoryTransport implements Transport, MemoryLink {
   #stamped({ properties, headers, body }: Frame, due: number | undefined): Frame {
     const names = Object.keys(headers).filter((name) => !name.startsWith('x-'));
     const lasting = Object.fromEntries(names.map((name) => [name, headers[name]]));
-    return { properties, headers: { ...lasting, copy: this.#clock.uuid(), due, due_queue: undefined }, body };
+    return { properties, headers: { ...lasting, copy: freshCopy(this.#clock), due, due_queue: undefined }, body };
   }
 }
 

@@ -2,20 +2,17 @@ import type { Channel, ConsumeMessage } from 'amqplib';
 import type { Frame } from '../message.js';
 import type { Delivery, Settled } from '../transport.js';
 import { toFrame } from './rabbitmq-frame.js';
-import type { Link } from './rabbitmq-link.js';
 
 /** A channel while it has deliveries. Its tags mean nothing on another channel, and settling twice would end it. */
 export class DeliveryChannel {
   readonly #channel: Channel;
-  readonly #link: Link;
   readonly #drained: () => void;
   #open = true;
   #unsettled = 0;
 
   /** `drained` is called whenever the last open delivery was settled. */
-  constructor(channel: Channel, link: Link, drained: () => void) {
+  constructor(channel: Channel, drained: () => void) {
     this.#channel = channel;
-    this.#link = link;
     this.#drained = drained;
   }
 
@@ -41,7 +38,6 @@ export class DeliveryChannel {
 
   settle(message: ConsumeMessage, accept: boolean): Settled {
     if (!this.#open) return 'stale';
-    this.#link.hold();
     try {
       if (accept) this.#channel.ack(message);
       else this.#channel.nack(message, false, true);

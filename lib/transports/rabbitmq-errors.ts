@@ -31,7 +31,7 @@ export function connectError(thrown: unknown, { text, vhost }: RabbitAddress): T
 /** Why a declaration was refused; undefined when the link or the channel was merely lost. */
 export function declareError(thrown: unknown, queue: string): TaskError | undefined {
   const cause = toError(thrown);
-  switch (replyCode(thrown)) {
+  switch (replyCode(thrown) ?? 0) {
     case 403:
       return new AccessRefusedError(`this user may not use the queue '${queue}': ${cause.message}`, { queue }, cause);
     case 404:

@@ -5,7 +5,7 @@ import type { TransportEvents } from '../transport.js';
 import { type Deferred, deferred, settled } from './promises.js';
 import type { RabbitAddress } from './rabbitmq-address.js';
 import { connectError } from './rabbitmq-errors.js';
-import { isOver, socketOf, WriteBatch } from './rabbitmq-socket.js';
+import { gatherWrites, isOver, socketOf } from './rabbitmq-socket.js';
 
 /** What a link needs to know. */
 export interface LinkSettings {
@@ -44,7 +44,6 @@ export class Link {
   readonly #stop = new AbortController();
   #up: Deferred<ChannelModel> = deferred();
   #model: ChannelModel | undefined;
-  #batch: WriteBatch | undefined;
   #fatal: TaskError | undefined;
   #lastError: TaskError | undefined;
   #started = false;
@@ -69,11 +68,6 @@ export class Link {
   /** The connection, as soon as there is one. Rejects with `AccessRefusedError` or `ClosedError`. */
   ready(): Promise<ChannelModel> {
     return this.#up.promise;
-  }
-
-  /** What is written from here to the end of this turn goes out together. */
-  hold(): void {
-    this.#batch?.hold();
   }
 
   /** Ends the connection for good. Its channels are closed before, by those who own them. */
@@ -130,7 +124,7 @@ export class Link {
       return;
     }
     this.#model = model;
-    this.#batch = new WriteBatch(socketOf(model));
+    gatherWrites(socketOf(model));
     this.#wasUp = true;
     this.#settings.events().connected(name);
     this.#up.resolve(model);

@@ -1,7 +1,7 @@
 import { type ChannelModel, type ConfirmChannel, IllegalOperationError, type Message } from 'amqplib';
 import { type Clock, pause, type Timer } from '../clock.js';
 import { BrokerUnavailableError, ClosedError, PublishRefusedError, TaskError, toError } from '../errors.js';
-import type { Outgoing } from '../transport.js';
+import { freshCopy, type Outgoing } from '../transport.js';
 import { type Deferred, deferred } from './promises.js';
 import { closeChannel, openChannel } from './rabbitmq-channel.js';
 import { replyCode } from './rabbitmq-errors.js';
@@ -143,12 +143,11 @@ export class Publisher {
   }
 
   #send(pending: PendingPublish, channel: ConfirmChannel): void {
-    const { clock, link } = this.#settings;
+    const { clock } = this.#settings;
     const { frame, queue, due } = pending.outgoing;
     const rung = due === undefined ? undefined : rungFor(due - clock.now());
     const dueQueue = rung === undefined ? undefined : queue;
-    pending.copy = clock.uuid();
-    link.hold();
+    pending.copy = freshCopy(clock);
     try {
       if (frame.body.length > this.#largest) throw new Error(`the broker takes ${this.#largest} bytes at most`);
       this.#full = !send(channel, this.#route(queue, rung), frame, { copy: pending.copy, due, dueQueue });

@@ -9,27 +9,21 @@ export const socketOf = (model: ChannelModel): Duplex =>
 export const isOver = (model: ChannelModel): boolean => socketOf(model).writableEnded || socketOf(model).destroyed;
 
 /**
- * Gathers what is written in one turn of the event loop into one write to the socket: the driver makes a system call
- * for every message and every acknowledgement, which costs more than all the rest.
+ * Gathers what is written in one turn of the event loop into one write to the network: the driver writes each message
+ * and each acknowledgement on its own, and the system calls cost more than all the rest.
  */
-export class WriteBatch {
-  readonly #socket: Duplex;
-  #held = false;
-
-  constructor(socket: Duplex) {
-    this.#socket = socket;
-  }
-
-  /** Call it before writing. The driver itself writes one turn later, hence the two. */
-  hold(): void {
-    if (this.#held) return;
-    this.#held = true;
-    this.#socket.cork();
-    setImmediate(() => setImmediate(() => this.#flush()));
-  }
-
-  #flush(): void {
-    this.#held = false;
-    this.#socket.uncork();
-  }
+export function gatherWrites(socket: Duplex): void {
+  const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
+  let gathering = false;
+  socket.write = (...args: unknown[]): boolean => {
+    if (!gathering) {
+      gathering = true;
+      socket.cork();
+      queueMicrotask(() => {
+        gathering = false;
+        socket.uncork();
+      });
+    }
+    return write(...args);
+  };
 }

@@ -1,5 +1,6 @@
 import { deadLetter, republish } from '../celery-protocol.js';
 import { pause, type Clock } from '../clock.js';
+import { TaskError } from '../errors.js';
 import type { Guard, HoldAnswer } from '../guard.js';
 import type { Frame } from '../message.js';
 import type { Signals } from '../signals.js';
@@ -18,6 +19,11 @@ export interface AckPolicyParts {
   /** Bounds the publish of a retry or a dead letter, ms. */
   readonly publishTimeout: number;
 }
+
+const BURIED = new TaskError(
+  'RECOVERED',
+  'an earlier delivery of this message went to the dead letters; see there why',
+);
 
 /** How often Redis is asked when it does not answer; each of these is safe to repeat. */
 const TRIES = 3;
@@ -78,8 +84,9 @@ export class AckPolicy {
     this.#parts.signals.emit('task:succeeded', { seconds, recovered: false, ...run.event() });
   }
 
-  #covered(run: Run, { own, id }: Extract<Outcome, { kind: 'covered' }>): void {
+  #covered(run: Run, { own, dead, id }: Extract<Outcome, { kind: 'covered' }>): void {
     run.delivery.ack();
+    if (own && dead) return this.#parts.signals.emit('task:dead', { ...run.event(), code: BURIED.code, error: BURIED });
     if (own) return this.#parts.signals.emit('task:succeeded', { ...run.event(), seconds: 0, recovered: true });
     const { task, id: dropped, key } = run.event();
     const holder = { id, phase: undefined };

@@ -86,7 +86,7 @@ export class Claimer {
   #read(run: Run, attempt: Attempt, answer: ClaimAnswer): Step {
     switch (answer.outcome) {
       case 'done':
-        return { kind: 'covered', own: answer.own, id: answer.id };
+        return { kind: 'covered', own: answer.own, dead: answer.dead, id: answer.id };
       case 'held':
         return answer.own === undefined ? this.#refused(answer.holder) : this.#again(run, attempt, answer);
       case 'fence':

@@ -7,8 +7,8 @@ import type { Holder } from '../guard.js';
 export type Outcome =
   /** The body ended well. */
   | { readonly kind: 'succeeded' }
-  /** A finished run covers it; `own`: its own, whose acknowledgement got lost. */
-  | { readonly kind: 'covered'; readonly own: boolean; readonly id: string }
+  /** A finished run covers it. `own`: its own, whose acknowledgement got lost; `dead`: it ended in the dead letters. */
+  | { readonly kind: 'covered'; readonly own: boolean; readonly dead: boolean; readonly id: string }
   /** Another task holds the key, by evidence of a quorum. */
   | { readonly kind: 'discarded'; readonly holder: Holder }
   /** Run again after `delay` ms. */

@@ -51,8 +51,8 @@ export class RunContext implements TaskContext {
     return { debug: this.#say('debug'), info: this.#say('info'), warn: this.#say('warn'), error: this.#say('error') };
   }
 
-  progress(done: number, total: number): void {
-    this.#signals.emit('task:progress', { ...this.#run.event(), done, total });
+  get progress(): (done: number, total: number) => void {
+    return (done, total) => this.#signals.emit('task:progress', { ...this.#run.event(), done, total });
   }
 
   #say(level: LogLevel): (message: string, data?: object) => void {

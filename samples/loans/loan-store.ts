@@ -66,7 +66,11 @@ export class LoanStore {
       if (loan === undefined) return undefined;
       const id = this.#run(
         'INSERT INTO runs (task, loan, version, fence, started) VALUES (?, ?, ?, ?, ?)',
-        ...[runner.id, loanId, loan.version, runner.fence, this.#tick()],
+        runner.id,
+        loanId,
+        loan.version,
+        runner.fence,
+        this.#tick(),
       );
       return { id, runner, loan };
     });
@@ -82,7 +86,10 @@ export class LoanStore {
         `INSERT INTO summaries VALUES (?, ?, ?, ?) ON CONFLICT (loan)
          DO UPDATE SET version = excluded.version, fence = excluded.fence, body = excluded.body
          WHERE excluded.fence >= summaries.fence`,
-        ...[loan.id, loan.version, runner.fence, JSON.stringify(summary)],
+        loan.id,
+        loan.version,
+        runner.fence,
+        JSON.stringify(summary),
       );
       this.#run('UPDATE runs SET ended = ?, good = 1 WHERE id = ?', this.#tick(), id);
     });

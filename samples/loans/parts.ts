@@ -12,7 +12,7 @@ interface ServersModule {
  * Puts the addresses of broker and locks where app.ts reads them: the embedded parts, or servers. Those that the
  * environment does not name are started, on free ports, and stopped by `stop()`.
  */
-export async function prepareParts(onServers: boolean): Promise<{ stop(): Promise<unknown> }> {
+export async function prepareParts(onServers: boolean): Promise<{ stop: () => Promise<unknown> }> {
   const { AMQP_URL, REDIS_URL } = process.env;
   if (!onServers) {
     Object.assign(process.env, { AMQP_URL: 'memory:', REDIS_URL: 'memory:' });
@@ -23,5 +23,5 @@ export async function prepareParts(onServers: boolean): Promise<{ stop(): Promis
   const { startServers } = (await import(tools)) as ServersModule;
   const servers = await startServers({ rabbit: AMQP_URL ? 0 : 1, redis: REDIS_URL ? 0 : 1 });
   Object.assign(process.env, servers.env, AMQP_URL && { AMQP_URL }, REDIS_URL && { REDIS_URL });
-  return servers;
+  return { stop: () => servers.stop() };
 }

@@ -23,7 +23,9 @@ export const report = (
   audited: Audit,
   end: { lost: number; seconds: number },
 ): Report => ({
-  ...{ recipe, strategy, servers },
+  recipe,
+  strategy,
+  servers,
   ...tally,
   published: published.size,
   ...audited,

@@ -41,7 +41,9 @@ export async function run(
     http.close();
     http.closeAllConnections();
   };
-  const { tally, seconds } = await work(events, store, enqueuer(app, options), crew).finally(close);
+  const working = work(events, store, enqueuer(app, options), crew);
+  await working.then(close, close);
+  const { tally, seconds } = await working;
   const lost = unsettled(store, tally.published);
   return { report: report(options, tally, audit(store), { lost, seconds }), complaints };
 }

@@ -13,10 +13,12 @@ function changed(url: string, parts: Partial<Pick<URL, 'username' | 'password' |
 const SECRET = 's3cret';
 
 describe('task-worker run that cannot start', () => {
+  // The delay queues of one namespace for all of them: declaring them takes the broker a moment.
+  const namespace = uniqueName('ns');
   const run = (env: Record<string, string>, ...flags: string[]): Promise<End> => {
     const links = { AMQP_URL: testAmqpUrl(), REDIS_URL: testRedisUrl() };
-    const place = { SPEC_QUEUE: uniqueName('cli'), SPEC_NAMESPACE: uniqueName('ns') };
-    return taskWorker(['-a', fixture('app'), '--connect-timeout', '600ms', ...flags], { ...links, ...place, ...env });
+    const place = { SPEC_QUEUE: uniqueName('cli'), SPEC_NAMESPACE: namespace };
+    return taskWorker(['-a', fixture('app'), '--connect-timeout', '4s', ...flags], { ...links, ...place, ...env });
   };
   /** The one line on stderr. */
   const complaint = ({ stderr, stdout }: End): Record<string, unknown> => {

@@ -138,15 +138,15 @@ overGuards((bed) => {
     it('covers under discard each message enqueued before the run began', async () => {
       const fence = await finish(base);
       const claim = (owner: string, seq: number) => bed.guard.claimRunning(bed.key, running(owner, { seq }));
-      expect(await claim('a', base)).to.deep.equal({ outcome: 'done', id: 'a', own: true });
-      expect(await claim('b', fence - 1)).to.deep.equal({ outcome: 'done', id: 'a', own: false });
+      expect(await claim('a', base)).to.deep.equal({ outcome: 'done', id: 'a', own: true, dead: false });
+      expect(await claim('b', fence - 1)).to.deep.equal({ outcome: 'done', id: 'a', own: false, dead: false });
       expect(await claim('b', fence)).to.deep.equal(GRANTED);
     });
 
     it('covers under coalesce each message whose arguments are not newer', async () => {
       await finish(base + 5);
       const claim = (seq: number) => bed.guard.claimRunning(bed.key, running('b', { seq, strategy: 'coalesce' }));
-      expect(await claim(base + 5)).to.deep.equal({ outcome: 'done', id: 'a', own: false });
+      expect(await claim(base + 5)).to.deep.equal({ outcome: 'done', id: 'a', own: false, dead: false });
       expect(await claim(base + 6)).to.deep.equal(GRANTED);
     });
 
@@ -154,7 +154,7 @@ overGuards((bed) => {
       await finish(base);
       const claim = (owner: string) =>
         bed.guard.claimRunning(bed.key, running(owner, { seq: base, strategy: 'requeue' }));
-      expect(await claim('a')).to.deep.equal({ outcome: 'done', id: 'a', own: true });
+      expect(await claim('a')).to.deep.equal({ outcome: 'done', id: 'a', own: true, dead: false });
       expect(await claim('b')).to.deep.equal(GRANTED);
     });
 
@@ -162,7 +162,12 @@ overGuards((bed) => {
       await finish(base);
       for (const strategy of ['discard', 'coalesce', 'requeue'] as const) {
         const claim = running('a', { strategy });
-        expect(await bed.guard.claimRunning(bed.key, claim)).to.deep.equal({ outcome: 'done', id: 'a', own: true });
+        expect(await bed.guard.claimRunning(bed.key, claim)).to.deep.equal({
+          outcome: 'done',
+          id: 'a',
+          own: true,
+          dead: false,
+        });
         await bed.run('b', { strategy, lease: 0 });
       }
     });
@@ -186,6 +191,7 @@ overGuards((bed) => {
         outcome: 'done',
         id: 'a',
         own: true,
+        dead: false,
       });
     });
 
@@ -194,6 +200,8 @@ overGuards((bed) => {
       expect((await bed.record()).done).to.deep.equal({ fence: good, seq: base, id: 'a', dead: false });
       bed.key = freshKey();
       const dead = await finish(base, true);
+      const again = await bed.guard.claimRunning(bed.key, running('a', { seq: base }));
+      expect(again).to.deep.equal({ outcome: 'done', id: 'a', own: true, dead: true });
       expect((await bed.record()).done).to.deep.equal({ fence: dead, seq: base, id: 'a', dead: true });
     });
 

@@ -298,16 +298,20 @@ function closing(c: Context): void {
     expect((await c.transport.figures(deadQueue(c.queue))).ready).to.equal(500);
   });
 
-  it('loses no acknowledgement that was made right before', async () => {
-    const other = await c.connected();
-    await Promise.all(Array.from({ length: 500 }, (_, i) => c.publish([i])));
-    const inbox = new Inbox();
-    await other.consume(c.queue, 500, inbox);
-    await eventually(() => inbox.at(499));
-    for (const delivery of inbox.deliveries) delivery.ack();
-    await other.close();
-    expect(await c.transport.figures(c.queue)).to.deep.equal({ ready: 0, consumers: 0 });
-  });
+  for (const first of ['cancelled before', 'still consuming']) {
+    it(`loses no acknowledgement that was made right before, ${first}`, async () => {
+      const other = await c.connected();
+      await Promise.all(Array.from({ length: 500 }, (_, i) => c.publish([i])));
+      const inbox = new Inbox();
+      const subscription = await other.consume(c.queue, 500, inbox);
+      await eventually(() => inbox.at(499));
+      if (first === 'cancelled before') await subscription.cancel();
+      for (const delivery of inbox.deliveries) delivery.ack();
+      await other.close();
+      await c.publish(['last']);
+      expect(await c.transport.figures(c.queue)).to.deep.equal({ ready: 1, consumers: 0 });
+    });
+  }
 
   it('refuses everything afterwards, and closing twice is fine', async () => {
     await c.transport.close();

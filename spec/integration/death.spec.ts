@@ -32,6 +32,7 @@ describe('death and return, with processes of their own on RabbitMQ and Redis', 
       REDIS: testRedisUrl(),
       QUEUE: queue,
       NAMESPACE: namespace,
+      LOAN: `${loanId}`,
       LEASE: `${LEASE}`,
     };
     const child = new Child(file, { ...common, ...env });
@@ -124,6 +125,16 @@ describe('death and return, with processes of their own on RabbitMQ and Redis', 
     expect(everybody('started')).to.have.length(1);
     await second.kill('SIGTERM');
     expect(await ready()).to.equal(0);
+  });
+
+  it('says dead, not succeeded, of what was killed between the release of a dead letter and its ack', async () => {
+    const first = await worker({ BODY: 'reject', DIE: 'guard.release after' });
+    await enqueue();
+    await first.gone();
+    const second = await worker();
+    expect((await second.hears('task:dead'))[0]).to.include({ code: 'RECOVERED' });
+    expect(everybody('task:succeeded')).to.have.length(0);
+    expect(everybody('started')).to.have.length(1);
   });
 
   // D8

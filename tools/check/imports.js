@@ -8,22 +8,24 @@ import { place, walk } from './source.js';
  * before it; parts of one layer that are separated by `apart` do not know each other.
  */
 const WORDS = ['errors', 'message', 'task-definition', 'clock'];
-const PURE = ['key-template', 'signature', 'signals', 'registry', 'payload', 'duration', 'celery-protocol', 'fence'];
-const PORTS = ['transport', 'guard', 'result-backend', 'record'];
+const PURE = ['nearest', 'options', 'duration', 'json', 'signature', 'signals', 'celery-protocol', 'fence'];
+const PORTS = ['transport', 'guard', 'result-backend'];
+const DECLARED = ['key-value', 'key-template', 'retry-policy', 'task-options', 'task-settings', 'declaration'];
+const RESOLVED = ['decorators', 'payload-class', 'payload', 'registry', 'uniqueness', 'task-context'];
 const LAYERS = [
   { parts: WORDS },
   { parts: [...PURE, ...PORTS] },
-  { parts: ['decorators', 'retry-policy', 'uniqueness', 'options'] },
+  { parts: [...DECLARED, ...RESOLVED] },
   { parts: ['transports', 'guards'], apart: true },
   { parts: ['client', 'worker'], apart: true },
   { parts: ['metrics', 'inspector', 'health'] },
-  { parts: ['app'] },
+  { parts: ['app-options', 'adapters', 'binding', 'call-options', 'instances', 'links', 'stub', 'app'] },
   { parts: ['cli'] },
   { parts: ['index'] },
 ];
 
 /** These load an adapter by its URL scheme, with a dynamic import, so that a driver loads only when it is asked for. */
-const LOADERS = ['app', 'cli'];
+const LOADERS = ['adapters'];
 const ADAPTERS = ['transports', 'guards'];
 
 /** Where each package may be imported: files whose path begins so. */
@@ -68,7 +70,7 @@ function wrongDriver({ from, at, name }) {
 function wrongAdapter({ from, at, to, dynamic }) {
   const [own, other] = [partOf(from), partOf(to)];
   if (own === other || !ADAPTERS.includes(other) || ADAPTERS.includes(own)) return undefined;
-  if (!LOADERS.includes(own)) return `${at} imports the adapter ${to}: only app and cli/ know adapters`;
+  if (!LOADERS.includes(own)) return `${at} imports the adapter ${to}: only lib/adapters.ts knows adapters`;
   return dynamic ? undefined : `${at} imports the adapter ${to} statically: use a dynamic import`;
 }
 

@@ -16,7 +16,7 @@ local function done()
 end
 
 local function refuse_done(id)
-  return refuse('UQDONE', id == owner and '1' or '0', id)
+  return refuse('UQDONE', id == owner and '1' or '0', r.d == id and r.z or '0', id)
 end
 
 -- Only the message's own sequence may mark: a fresh one would make older arguments the newest.
