@@ -59,7 +59,7 @@ export class Reservation {
   /** A grant that took longer than the window it grants is none (protocol.md, client rule 7). */
   async #claim(record: string, identity: Identity): Promise<ClaimAnswer> {
     const sent = this.#clock.monotonic();
-    const answer = await this.#guard.claimPublishing(record, { ...identity, window: PUBLISH_WINDOW, expires: 0 });
+    const answer = await this.#guard.claimPublishing(record, { window: PUBLISH_WINDOW, expires: 0, ...identity });
     const late = answer.outcome === 'granted' && this.#clock.monotonic() - sent >= PUBLISH_WINDOW;
     return late ? { outcome: 'unknown', cause: undefined } : answer;
   }

@@ -60,13 +60,28 @@ export function send(
   fresh['due'] = stamp.due;
   fresh['due_queue'] = stamp.dueQueue;
   const raw = channel as unknown as RawChannel;
-  const written = raw.sendMessage(
-    { ...route, mandatory: true },
-    { ...properties, headers: fresh, deliveryMode: 2 },
-    body,
-  );
+  const { exchange, routingKey } = route;
+  const written = raw.sendMessage({ exchange, routingKey, mandatory: true }, persistent(properties, fresh), body);
   raw.pushConfirmCallback();
   return written;
+}
+
+/** Written out: building it by a spread takes as long as all the rest of a publish. */
+function persistent(properties: FrameProperties, headers: object): object {
+  const { contentType, contentEncoding, correlationId, messageId, replyTo, priority, expiration, timestamp } =
+    properties;
+  return {
+    contentType,
+    contentEncoding,
+    correlationId,
+    messageId,
+    replyTo,
+    priority,
+    expiration,
+    timestamp,
+    headers,
+    deliveryMode: 2,
+  };
 }
 
 const isBrokers = (name: string): boolean => name.startsWith('x-') || name === 'CC' || name === 'BCC';

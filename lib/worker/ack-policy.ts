@@ -84,7 +84,7 @@ export class AckPolicy {
     if (answer !== 'ok') return this.#notReleased(run, answer);
     run.delivery.ack();
     const seconds = run.seconds(this.#parts.clock);
-    this.#parts.signals.emit('task:succeeded', { ...run.event(), seconds, recovered: false });
+    this.#parts.signals.emit('task:succeeded', { seconds, recovered: false, ...run.event() });
   }
 
   #covered(run: Run, { own, dead, id }: Extract<Outcome, { kind: 'covered' }>): void {

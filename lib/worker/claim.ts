@@ -78,7 +78,7 @@ export class Claimer {
     const { nonce } = attempt;
     const { copy } = run.head;
     const sent = clock.monotonic();
-    const claim = { ...identity, nonce, copy, seq: run.lock?.fence, lease, strategy: 'discard' as const };
+    const claim = { nonce, copy, seq: run.lock?.fence, lease, strategy: 'discard' as const, ...identity };
     const answer = await guard.claimRunning(record, claim);
     const late = clock.monotonic() - sent >= lease;
     if (answer.outcome === 'granted' && !late) {

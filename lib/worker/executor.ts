@@ -1,4 +1,4 @@
-import { pause, type Clock, type Timer } from '../clock.js';
+import { pause, type Clock } from '../clock.js';
 import { duration } from '../duration.js';
 import { RejectTask, RetryTask, TaskError, toError } from '../errors.js';
 import { backoff } from '../retry-policy.js';
@@ -81,7 +81,7 @@ export class Executor {
     run.stage = 'running';
     run.began = this.#parts.clock.monotonic();
     const fence = run.lease?.identity.fence;
-    this.#parts.signals.emit('task:started', { ...run.event(), redelivered: run.delivery.redelivered, fence });
+    this.#parts.signals.emit('task:started', { redelivered: run.delivery.redelivered, fence, ...run.event() });
     run.body = this.#call(run, definition);
     const ending = await Promise.race([run.body, this.#overdue(run, run.body)]);
     run.stage = 'settling';
@@ -101,12 +101,12 @@ export class Executor {
     }
   }
 
-  #overdue({ signal }: Run, body: Promise<Ending>): Promise<'overdue'> {
+  #overdue(run: Run, body: Promise<Ending>): Promise<'overdue'> {
     return new Promise((resolve) => {
-      let timer: Timer | undefined;
-      const grace = (): void => void (timer = this.#parts.clock.after(ABORT_GRACE, () => resolve('overdue')));
-      signal.addEventListener('abort', grace, { once: true });
-      void body.then(() => timer?.cancel());
+      run.onAbort = () => {
+        const timer = this.#parts.clock.after(ABORT_GRACE, () => resolve('overdue'));
+        void body.then(() => timer.cancel());
+      };
     });
   }
 
