@@ -113,11 +113,11 @@ export class Consumer implements Subscription {
     }
   }
 
-  /** At the start the caller is told that its queue is wrong; later it may come back. */
+  /** At the start the caller is told that its queue is wrong or not for it; later that may pass. */
   #refuse(error: unknown): void {
+    if (this.#wasUp) return;
     const translated = declareError(error, this.#settings.queue);
-    if (translated instanceof AccessRefusedError) throw translated;
-    if (!this.#wasUp && translated instanceof ConfigError) throw translated;
+    if (translated instanceof AccessRefusedError || translated instanceof ConfigError) throw translated;
   }
 
   /** Resolves when the subscription is gone. */

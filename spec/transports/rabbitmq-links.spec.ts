@@ -17,6 +17,17 @@ describe('a RabbitMQ transport whose links are cut', () => {
   const publish = (args: unknown[], timeout = TIMEOUT): Promise<void> =>
     transport.publish({ queue, frame: frameOf({ args }), timeout });
 
+  /** Cuts the links, does something while they are down, and lets the consumers have their first try afterwards. */
+  const whileCut = async <T>(run: () => T | Promise<T>): Promise<T> => {
+    proxy.refuse(true);
+    proxy.cut();
+    const result = await run();
+    proxy.refuse(false);
+    // Each asks over a channel of its own, after the consumers, which wait for the same link.
+    for (let i = 0; i < 5; i += 1) await transport.figures(queue);
+    return result;
+  };
+
   beforeEach(async () => {
     proxy = await startProxy(amqpUrl());
     transport = rabbit(namespace, proxy.url);
@@ -53,6 +64,21 @@ describe('a RabbitMQ transport whose links are cut', () => {
     for (const old of inbox.deliveries.slice(0, 2)) expect(old.ack()).to.equal('stale');
     for (const current of inbox.deliveries.slice(2)) expect(current.requeue()).to.equal('settled');
     await eventually(() => inbox.at(5));
+  });
+
+  it('goes on trying when the broker refuses its consumer for a while', async () => {
+    const classic = `${queue}c`;
+    await transport.declare([{ name: classic, type: 'classic' }]);
+    const inbox = new Inbox({ ack: true });
+    await transport.consume(classic, 1, inbox);
+    const release = await whileCut(() => onlyConsumer(classic));
+    expect((await transport.figures(classic)).consumers).to.equal(1);
+    await release();
+    await eventually(async () => expect((await transport.figures(classic)).consumers).to.equal(1), {
+      timeout: TIMEOUT,
+    });
+    await transport.publish({ queue: classic, frame: frameOf(), timeout: TIMEOUT });
+    await eventually(() => inbox.at(0));
   });
 
   // D7
@@ -137,4 +163,13 @@ async function stored(queue: string, count: number): Promise<void> {
   const channel = await connection.createChannel();
   await eventually(async () => expect((await channel.checkQueue(queue)).messageCount).to.equal(count));
   await connection.close();
+}
+
+/** Consumes exclusively, looking past the proxy: anybody else is refused (403) until the release. */
+async function onlyConsumer(queue: string): Promise<() => Promise<void>> {
+  const connection = await connect(amqpUrl());
+  const channel = await connection.createChannel();
+  await eventually(async () => expect((await channel.checkQueue(queue)).consumerCount).to.equal(0));
+  await channel.consume(queue, () => {}, { exclusive: true });
+  return () => connection.close();
 }
