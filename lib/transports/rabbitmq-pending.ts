@@ -7,6 +7,12 @@ import {
 } from '../errors.js';
 import type { Outgoing } from '../transport.js';
 
+/** The ends of the promise that a publish has given out. */
+export interface PublishEnds {
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
 /** A publish without an outcome yet. */
 export class PendingPublish {
   readonly outgoing: Outgoing;
@@ -14,6 +20,7 @@ export class PendingPublish {
   readonly deadline: number;
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
+  readonly #over: AbortSignal | undefined;
   /** Of the last time it was sent. */
   copy = '';
   /** It was sent once, and the link was lost before the confirm. */
@@ -21,11 +28,17 @@ export class PendingPublish {
   /** The broker's words, when it gave the message back. */
   returned: string | undefined;
 
-  constructor(outgoing: Outgoing, deadline: number, resolve: () => void, reject: (error: Error) => void) {
+  /** `over`: once it has aborted, the deadline has passed. */
+  constructor(outgoing: Outgoing, deadline: number, ends: PublishEnds, over?: AbortSignal) {
     this.outgoing = outgoing;
     this.deadline = deadline;
-    this.resolve = resolve;
-    this.reject = reject;
+    this.resolve = ends.resolve;
+    this.reject = ends.reject;
+    this.#over = over;
+  }
+
+  isOverdue(now: number): boolean {
+    return this.deadline <= now || this.#over?.aborted === true;
   }
 
   /** What its errors are about. */
@@ -93,8 +106,8 @@ export class PublishBacklog {
   /** Takes out those whose deadline has passed. */
   overdue(now: number): PendingPublish[] {
     const all = this.drain();
-    this.#items = all.filter(({ deadline }) => deadline > now);
-    return all.filter(({ deadline }) => deadline <= now);
+    this.#items = all.filter((pending) => !pending.isOverdue(now));
+    return all.filter((pending) => pending.isOverdue(now));
   }
 
   /** Takes out all. */

@@ -56,8 +56,8 @@ export class Publisher {
     return this.#opened.promise;
   }
 
-  /** Settles as `Transport.publish` does. */
-  publish(outgoing: Outgoing): Promise<void> {
+  /** Settles as `Transport.publish` does; as if its time were up soon after `over` has aborted. */
+  publish(outgoing: Outgoing, over?: AbortSignal): Promise<void> {
     if (this.#over !== undefined) return Promise.reject(this.#over);
     if (this.#waiting.size >= BACKLOG) {
       const text = `${BACKLOG} messages wait for RabbitMQ to take them`;
@@ -65,7 +65,7 @@ export class Publisher {
     }
     return new Promise((resolve, reject) => {
       const deadline = this.#settings.clock.monotonic() + outgoing.timeout;
-      this.#waiting.push(new PendingPublish(outgoing, deadline, resolve, reject));
+      this.#waiting.push(new PendingPublish(outgoing, deadline, { resolve, reject }, over));
       this.#pump();
       this.#arm();
     });
@@ -237,7 +237,7 @@ export class Publisher {
     const now = this.#settings.clock.monotonic();
     const cause = this.#settings.link.lastError;
     for (const pending of this.#waiting.overdue(now)) pending.expire(false, cause);
-    for (const [tag, pending] of this.#sent) if (pending.deadline <= now) this.#take(tag)?.expire(true, cause);
+    for (const [tag, pending] of this.#sent) if (pending.isOverdue(now)) this.#take(tag)?.expire(true, cause);
   }
 
   #rest(): void {

@@ -148,6 +148,31 @@ describe('a RabbitMQ transport whose links are cut', () => {
     expect(inbox.times[0]).to.be.at.least(due);
   });
 
+  it('cancels in seconds when the peer is silent', async () => {
+    const subscription = await transport.consume(queue, 1, new Inbox());
+    proxy.mute();
+    const start = performance.now();
+    await subscription.cancel();
+    expect(performance.now() - start).to.be.below(3_000);
+    proxy.cut();
+  });
+
+  it('gives back in seconds what it cannot relay because the peer is silent', async () => {
+    const relay = await transport.relay();
+    const due = Date.now() + 1700;
+    await transport.publish({ queue, frame: frameOf(), due, timeout: TIMEOUT });
+    for (const name of ['delay.1000', 'due']) {
+      await eventually(async () => expect((await transport.figures(`${namespace}.v1.${name}`)).ready).to.equal(0));
+    }
+    proxy.mute();
+    await stored(queue, 1);
+    const start = performance.now();
+    await relay.cancel();
+    expect(performance.now() - start).to.be.below(6_000);
+    await stored(`${namespace}.v1.due`, 1);
+    proxy.cut();
+  });
+
   it('closes in seconds when the peer is silent', async () => {
     await transport.consume(queue, 1, new Inbox());
     proxy.mute();
