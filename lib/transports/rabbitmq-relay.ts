@@ -30,6 +30,7 @@ export class Relay implements DeliveryHandler {
   readonly #waiting = new Map<Timer, Delivery>();
   readonly #moving = new Set<Promise<void>>();
   readonly #over = new AbortController();
+  #closed = false;
 
   constructor(settings: RelaySettings) {
     this.#settings = settings;
@@ -49,6 +50,7 @@ export class Relay implements DeliveryHandler {
 
   /** Puts back what waits here for its moment, and what cannot be sent on its way in a moment. */
   async close(): Promise<void> {
+    this.#closed = true;
     for (const delivery of this.#waiting.values()) delivery.requeue();
     this.lost();
     await settled(this.#settings.clock, CLOSE_TIMEOUT, Promise.all(this.#moving));
@@ -73,7 +75,7 @@ export class Relay implements DeliveryHandler {
   }
 
   #again(delivery: Delivery): void {
-    if (this.#over.signal.aborted) delivery.requeue();
+    if (this.#closed) delivery.requeue();
     else this.#later(AGAIN, delivery, () => delivery.requeue());
   }
 
