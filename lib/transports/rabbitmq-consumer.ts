@@ -105,6 +105,7 @@ export class Consumer implements Subscription {
     const { link, clock, prepare } = this.#settings;
     for (let attempt = 0; !this.#cancelled; attempt += 1) {
       const model = await link.ready();
+      if (this.#cancelled) return;
       const since = clock.monotonic();
       try {
         if (attempt > 0) await prepare(model);
@@ -135,6 +136,7 @@ export class Consumer implements Subscription {
     const channel = await openChannel(model, 'plain', lost);
     deliveries = new DeliveryChannel(channel, () => this.#drained());
     await channel.prefetch(this.#settings.prefetch);
+    if (this.#cancelled) return closeChannel(channel, this.#settings.clock);
     const receive = (message: ConsumeMessage | null): void => {
       if (message !== null) this.#receive(deliveries, message);
       else void closeChannel(channel, this.#settings.clock).then(lost);
