@@ -25,8 +25,8 @@ export class PendingPublish {
   copy = '';
   /** It was sent once, and the link was lost before the confirm. */
   unknown = false;
-  /** The broker's words, when it gave the message back. */
-  returned: string | undefined;
+  /** The broker gave the last copy back. */
+  returned = false;
 
   /** `over`: once it has aborted, the deadline has passed. */
   constructor(outgoing: Outgoing, deadline: number, ends: PublishEnds, over?: AbortSignal) {
@@ -46,10 +46,22 @@ export class PendingPublish {
     return { queue: this.outgoing.queue, id: this.outgoing.frame.properties.messageId };
   }
 
-  /** The broker has it; or has given it back before. */
+  /** It is about to be sent, once more perhaps. */
+  sending(copy: string): void {
+    this.copy = copy;
+    this.returned = false;
+  }
+
+  /** The broker has it; or has given that copy back before. An earlier one may be stored. */
   confirmed(): void {
-    if (this.returned === undefined) this.resolve();
+    if (!this.returned) this.resolve();
+    else if (this.unknown) this.#outcomeUnknown('and no queue takes a further copy');
     else this.reject(new UnroutableError(`no queue '${this.outgoing.queue}' takes the message`, this.data));
+  }
+
+  /** No confirm will come. The broker has stored nothing that is larger than `largest` bytes, or that it gave back. */
+  lost(largest: number): void {
+    this.unknown ||= !this.returned && this.outgoing.frame.body.length <= largest;
   }
 
   /** A negative confirm: that copy is not stored. An earlier one may be. */

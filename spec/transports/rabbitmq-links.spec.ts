@@ -1,4 +1,4 @@
-import { connect } from 'amqplib';
+import { type Channel, connect } from 'amqplib';
 import { expect } from 'chai';
 import { BrokerUnavailableError, PublishOutcomeUnknownError } from '../../lib/errors.js';
 import type { Transport } from '../../lib/transport.js';
@@ -24,7 +24,7 @@ describe('a RabbitMQ transport whose links are cut', () => {
     const result = await run();
     proxy.refuse(false);
     // Each asks over a channel of its own, after the consumers, which wait for the same link.
-    for (let i = 0; i < 5; i += 1) await transport.figures(queue);
+    for (let i = 0; i < 5; i += 1) await transport.figures(`${namespace}.v1.due`);
     return result;
   };
 
@@ -81,6 +81,24 @@ describe('a RabbitMQ transport whose links are cut', () => {
     await eventually(() => inbox.at(0));
   });
 
+  it('subscribes no more when it was cancelled while the link was down', async () => {
+    const subscription = await transport.consume(queue, 1, new Inbox());
+    await whileCut(async () => {
+      const start = performance.now();
+      const other = rabbit(namespace);
+      await other.connect(TIMEOUT);
+      await other.publish({ queue, frame: frameOf(), timeout: TIMEOUT });
+      await other.close();
+      // The back-off is over then: the consumer waits for the link.
+      await eventually(() => expect(performance.now() - start).to.be.above(200));
+      await subscription.cancel();
+    });
+    const inbox = new Inbox();
+    await transport.consume(queue, 1, inbox);
+    await eventually(() => inbox.at(0));
+    expect(inbox.at(0).redelivered).to.equal(false);
+  });
+
   // D7
   it('publishes again what was not confirmed before the cut, with another copy value', async () => {
     const frame = frameOf({ args: ['twice'] });
@@ -105,6 +123,14 @@ describe('a RabbitMQ transport whose links are cut', () => {
     proxy.cut();
     expect(await outcome).to.be.instanceOf(PublishOutcomeUnknownError);
     proxy.refuse(false);
+  });
+
+  it('says that nobody knows when a further copy comes back, for the first may be stored', async () => {
+    proxy.mute();
+    const outcome = rejection(publish([1]));
+    await stored(queue, 1);
+    await whileCut(() => past((channel) => channel.deleteQueue(queue)));
+    expect(await outcome).to.be.instanceOf(PublishOutcomeUnknownError);
   });
 
   it('says that nothing was published when there was no link until the timeout', async () => {
@@ -182,13 +208,16 @@ describe('a RabbitMQ transport whose links are cut', () => {
   });
 });
 
-/** Waits until the queue has so many messages, looking past the proxy. */
-async function stored(queue: string, count: number): Promise<void> {
+/** Runs something on a channel that does not go through the proxy. */
+async function past(run: (channel: Channel) => Promise<unknown>): Promise<void> {
   const connection = await connect(amqpUrl());
-  const channel = await connection.createChannel();
-  await eventually(async () => expect((await channel.checkQueue(queue)).messageCount).to.equal(count));
+  await run(await connection.createChannel());
   await connection.close();
 }
+
+/** Waits until the queue has so many messages, looking past the proxy. */
+const stored = (queue: string, count: number): Promise<void> =>
+  past((channel) => eventually(async () => expect((await channel.checkQueue(queue)).messageCount).to.equal(count)));
 
 /** Consumes exclusively, looking past the proxy: anybody else is refused (403) until the release. */
 async function onlyConsumer(queue: string): Promise<() => Promise<void>> {
