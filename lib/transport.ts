@@ -41,6 +41,12 @@ export interface Delivery {
   ack(): Settled;
   /** Back into the queue, for whoever comes first. */
   requeue(): Settled;
+  /**
+   * Resolves when everything that was settled so far on this delivery's channel is with the operating system, so that a
+   * process that dies right afterwards has settled it all the same; at once when the channel is gone. The broker has
+   * not answered by then (it answers no acknowledgement), and a link that is lost loses it.
+   */
+  flushed(): Promise<void>;
 }
 
 /** What a consumer does with deliveries. */

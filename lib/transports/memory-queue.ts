@@ -156,6 +156,10 @@ export class MemoryDelivery implements Delivery {
     return this.#settle(false);
   }
 
+  flushed(): Promise<void> {
+    return Promise.resolve();
+  }
+
   /** Its channel is gone. */
   revoke(): StoredMessage {
     this.#stale = true;

@@ -15,10 +15,11 @@ export function deferred<T>(): Deferred<T> {
   return { promise, ...(ends as unknown as Pick<Deferred<T>, 'resolve' | 'reject'>) };
 }
 
-/** Waits until `promise` settles, `ms` at most. Never rejects. */
-export async function settled(clock: Clock, ms: number, promise: Promise<unknown>): Promise<void> {
+/** Waits until `promise` settles, `ms` at most, and says whether it did. Never rejects. */
+export async function settled(clock: Clock, ms: number, promise: Promise<unknown>): Promise<boolean> {
   const done = new AbortController();
   const wake = (): void => done.abort();
   promise.then(wake, wake);
   await pause(clock, ms, done.signal);
+  return done.signal.aborted;
 }

@@ -4,8 +4,8 @@ import { BrokerUnavailableError } from '../errors.js';
 import { settled } from './promises.js';
 import { isOver } from './rabbitmq-socket.js';
 
-/** ms; the broker answers a close at once, or the link is dead. */
-const CLOSE_TIMEOUT = 2_000;
+/** ms; the broker answers the end of a channel or of a consumer at once, or the link is dead. */
+export const CLOSE_TIMEOUT = 2_000;
 
 /** Tells why a channel closed: the broker's error, or undefined when we or the connection did it. */
 export type ChannelLost = (error: Error | undefined) => void;

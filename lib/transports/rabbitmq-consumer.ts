@@ -3,7 +3,7 @@ import { type Clock, pause } from '../clock.js';
 import { AccessRefusedError, ClosedError, ConfigError, toError } from '../errors.js';
 import type { Delivery, DeliveryHandler, Subscription } from '../transport.js';
 import { type Deferred, deferred, settled } from './promises.js';
-import { closeChannel, openChannel } from './rabbitmq-channel.js';
+import { CLOSE_TIMEOUT, closeChannel, openChannel } from './rabbitmq-channel.js';
 import { DeliveryChannel } from './rabbitmq-delivery.js';
 import { declareError } from './rabbitmq-errors.js';
 import { backOff, type Link } from './rabbitmq-link.js';
@@ -23,8 +23,6 @@ export interface ConsumerSettings {
 
 /** ms; a subscription that held so long was a good one, and the back-off starts over. */
 const STABLE = 5_000;
-/** ms; the broker answers at once, or the link is dead. */
-const FLUSH_TIMEOUT = 2_000;
 
 /** One subscription on a channel of its own, built again whenever it is lost. */
 export class Consumer implements Subscription {
@@ -35,6 +33,8 @@ export class Consumer implements Subscription {
   #deliveries: DeliveryChannel | undefined;
   #tag: string | undefined;
   #cancelled = false;
+  /** The broker did not answer: it is not asked again. */
+  #silent = false;
   #closed: Promise<void> | undefined;
   #wasUp = false;
 
@@ -57,7 +57,7 @@ export class Consumer implements Subscription {
     this.#stop.abort();
     const tag = this.#tag;
     this.#tag = undefined;
-    if (tag !== undefined) await settled(this.#settings.clock, FLUSH_TIMEOUT, this.#flush(this.#channel, tag));
+    if (tag !== undefined) await this.#flush(this.#channel, tag);
     if (this.#deliveries === undefined || this.#deliveries.unsettled === 0) await this.close();
   }
 
@@ -68,17 +68,22 @@ export class Consumer implements Subscription {
   }
 
   async #close(): Promise<void> {
-    const { clock, ended } = this.#settings;
     const [channel, tag] = [this.#channel, this.#tag];
     this.#cancelled = true;
     this.#stop.abort();
     this.#deliveries?.end();
     this.#tag = undefined;
     if (channel !== undefined) {
-      await settled(clock, FLUSH_TIMEOUT, this.#flush(channel, tag));
-      await closeChannel(channel, clock);
+      await this.#flush(channel, tag);
+      const closed = closeChannel(channel, this.#settings.clock);
+      if (!this.#silent) await closed;
     }
-    ended();
+    this.#settings.ended();
+  }
+
+  async #flush(channel: Channel | undefined, tag: string | undefined): Promise<void> {
+    if (channel === undefined || this.#silent) return;
+    this.#silent = !(await settled(this.#settings.clock, CLOSE_TIMEOUT, this.#roundTrip(channel, tag)));
   }
 
   /**
@@ -86,8 +91,7 @@ export class Consumer implements Subscription {
    * through the log of a quorum queue comes back after the acknowledgements before it. The broker has only some 30 of
    * them under way; of 500 right before the end of their channel it forgot 467.
    */
-  async #flush(channel: Channel | undefined, tag: string | undefined): Promise<void> {
-    if (channel === undefined) return;
+  async #roundTrip(channel: Channel, tag: string | undefined): Promise<void> {
     if (tag !== undefined) {
       await channel.cancel(tag);
       return;
@@ -101,6 +105,7 @@ export class Consumer implements Subscription {
     const { link, clock, prepare } = this.#settings;
     for (let attempt = 0; !this.#cancelled; attempt += 1) {
       const model = await link.ready();
+      if (this.#cancelled) return;
       const since = clock.monotonic();
       try {
         if (attempt > 0) await prepare(model);
@@ -113,11 +118,11 @@ export class Consumer implements Subscription {
     }
   }
 
-  /** At the start the caller is told that its queue is wrong; later it may come back. */
+  /** At the start the caller is told that its queue is wrong or not for it; later that may pass. */
   #refuse(error: unknown): void {
+    if (this.#wasUp) return;
     const translated = declareError(error, this.#settings.queue);
-    if (translated instanceof AccessRefusedError) throw translated;
-    if (!this.#wasUp && translated instanceof ConfigError) throw translated;
+    if (translated instanceof AccessRefusedError || translated instanceof ConfigError) throw translated;
   }
 
   /** Resolves when the subscription is gone. */
@@ -131,12 +136,14 @@ export class Consumer implements Subscription {
     const channel = await openChannel(model, 'plain', lost);
     deliveries = new DeliveryChannel(channel, () => this.#drained());
     await channel.prefetch(this.#settings.prefetch);
+    if (this.#cancelled) return closeChannel(channel, this.#settings.clock);
     const receive = (message: ConsumeMessage | null): void => {
       if (message !== null) this.#receive(deliveries, message);
       else void closeChannel(channel, this.#settings.clock).then(lost);
     };
     this.#channel = channel;
     this.#deliveries = deliveries;
+    this.#silent = false;
     this.#tag = (await channel.consume(this.#settings.queue, receive)).consumerTag;
     if (this.#cancelled) await closeChannel(channel, this.#settings.clock);
     this.#wasUp = true;

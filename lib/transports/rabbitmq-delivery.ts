@@ -2,6 +2,7 @@ import type { Channel, ConsumeMessage } from 'amqplib';
 import type { Frame } from '../message.js';
 import type { Delivery, Settled } from '../transport.js';
 import { toFrame } from './rabbitmq-frame.js';
+import { flushChannel } from './rabbitmq-socket.js';
 
 /** A channel while it has deliveries. Its tags mean nothing on another channel, and settling twice would end it. */
 export class DeliveryChannel {
@@ -49,6 +50,10 @@ export class DeliveryChannel {
     if (this.#unsettled === 0) this.#drained();
     return 'settled';
   }
+
+  flushed(): Promise<void> {
+    return flushChannel(this.#channel);
+  }
 }
 
 class RabbitDelivery implements Delivery {
@@ -77,6 +82,10 @@ class RabbitDelivery implements Delivery {
 
   requeue(): Settled {
     return this.#settle(false);
+  }
+
+  flushed(): Promise<void> {
+    return this.#channel.flushed();
   }
 
   #settle(accept: boolean): Settled {

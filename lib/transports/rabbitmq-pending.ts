@@ -7,6 +7,12 @@ import {
 } from '../errors.js';
 import type { Outgoing } from '../transport.js';
 
+/** The ends of the promise that a publish has given out. */
+export interface PublishEnds {
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
 /** A publish without an outcome yet. */
 export class PendingPublish {
   readonly outgoing: Outgoing;
@@ -14,18 +20,25 @@ export class PendingPublish {
   readonly deadline: number;
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
+  readonly #over: AbortSignal | undefined;
   /** Of the last time it was sent. */
   copy = '';
   /** It was sent once, and the link was lost before the confirm. */
   unknown = false;
-  /** The broker's words, when it gave the message back. */
-  returned: string | undefined;
+  /** The broker gave the last copy back. */
+  returned = false;
 
-  constructor(outgoing: Outgoing, deadline: number, resolve: () => void, reject: (error: Error) => void) {
+  /** `over`: once it has aborted, the deadline has passed. */
+  constructor(outgoing: Outgoing, deadline: number, ends: PublishEnds, over?: AbortSignal) {
     this.outgoing = outgoing;
     this.deadline = deadline;
-    this.resolve = resolve;
-    this.reject = reject;
+    this.resolve = ends.resolve;
+    this.reject = ends.reject;
+    this.#over = over;
+  }
+
+  isOverdue(now: number): boolean {
+    return this.deadline <= now || this.#over?.aborted === true;
   }
 
   /** What its errors are about. */
@@ -33,10 +46,22 @@ export class PendingPublish {
     return { queue: this.outgoing.queue, id: this.outgoing.frame.properties.messageId };
   }
 
-  /** The broker has it; or has given it back before. */
+  /** It is about to be sent, once more perhaps. */
+  sending(copy: string): void {
+    this.copy = copy;
+    this.returned = false;
+  }
+
+  /** The broker has it; or has given that copy back before. An earlier one may be stored. */
   confirmed(): void {
-    if (this.returned === undefined) this.resolve();
+    if (!this.returned) this.resolve();
+    else if (this.unknown) this.#outcomeUnknown('and no queue takes a further copy');
     else this.reject(new UnroutableError(`no queue '${this.outgoing.queue}' takes the message`, this.data));
+  }
+
+  /** No confirm will come. The broker has stored nothing that is larger than `largest` bytes, or that it gave back. */
+  lost(largest: number): void {
+    this.unknown ||= !this.returned && this.outgoing.frame.body.length <= largest;
   }
 
   /** A negative confirm: that copy is not stored. An earlier one may be. */
@@ -93,8 +118,8 @@ export class PublishBacklog {
   /** Takes out those whose deadline has passed. */
   overdue(now: number): PendingPublish[] {
     const all = this.drain();
-    this.#items = all.filter(({ deadline }) => deadline > now);
-    return all.filter(({ deadline }) => deadline <= now);
+    this.#items = all.filter((pending) => !pending.isOverdue(now));
+    return all.filter((pending) => pending.isOverdue(now));
   }
 
   /** Takes out all. */

@@ -56,8 +56,8 @@ export class Publisher {
     return this.#opened.promise;
   }
 
-  /** Settles as `Transport.publish` does. */
-  publish(outgoing: Outgoing): Promise<void> {
+  /** Settles as `Transport.publish` does; as if its time were up soon after `over` has aborted. */
+  publish(outgoing: Outgoing, over?: AbortSignal): Promise<void> {
     if (this.#over !== undefined) return Promise.reject(this.#over);
     if (this.#waiting.size >= BACKLOG) {
       const text = `${BACKLOG} messages wait for RabbitMQ to take them`;
@@ -65,7 +65,7 @@ export class Publisher {
     }
     return new Promise((resolve, reject) => {
       const deadline = this.#settings.clock.monotonic() + outgoing.timeout;
-      this.#waiting.push(new PendingPublish(outgoing, deadline, resolve, reject));
+      this.#waiting.push(new PendingPublish(outgoing, deadline, { resolve, reject }, over));
       this.#pump();
       this.#arm();
     });
@@ -147,7 +147,7 @@ export class Publisher {
     const { frame, queue, due } = pending.outgoing;
     const rung = due === undefined ? undefined : rungFor(due - clock.now());
     const dueQueue = rung === undefined ? undefined : queue;
-    pending.copy = freshCopy(clock);
+    pending.sending(freshCopy(clock));
     try {
       if (frame.body.length > this.#largest) throw new Error(`the broker takes ${this.#largest} bytes at most`);
       this.#full = !send(channel, this.#route(queue, rung), frame, { copy: pending.copy, due, dueQueue });
@@ -203,11 +203,11 @@ export class Publisher {
   }
 
   /** A returned message comes before its confirm, and carries no tag. Returns come in order: it is among the first. */
-  #returned({ fields, properties }: Message): void {
+  #returned({ properties }: Message): void {
     const copy: unknown = properties.headers?.['copy'];
     for (const pending of this.#sent.values()) {
       if (pending.copy !== copy) continue;
-      pending.returned = String((fields as { replyText?: unknown }).replyText);
+      pending.returned = true;
       return;
     }
   }
@@ -217,7 +217,7 @@ export class Publisher {
     const largest = Number(TOO_LARGE.exec(error?.message ?? '')?.[1] ?? Infinity);
     this.#largest = Math.min(this.#largest, largest);
     this.#channel = undefined;
-    for (const pending of this.#sent.values()) pending.unknown ||= pending.outgoing.frame.body.length <= largest;
+    for (const pending of this.#sent.values()) pending.lost(largest);
     this.#waiting.unshift([...this.#sent.values()]);
     this.#sent.clear();
     this.#sentBytes = 0;
@@ -237,7 +237,7 @@ export class Publisher {
     const now = this.#settings.clock.monotonic();
     const cause = this.#settings.link.lastError;
     for (const pending of this.#waiting.overdue(now)) pending.expire(false, cause);
-    for (const [tag, pending] of this.#sent) if (pending.deadline <= now) this.#take(tag)?.expire(true, cause);
+    for (const [tag, pending] of this.#sent) if (pending.isOverdue(now)) this.#take(tag)?.expire(true, cause);
   }
 
   #rest(): void {

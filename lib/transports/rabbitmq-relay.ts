@@ -2,13 +2,16 @@ import { deadLetter } from '../celery-protocol.js';
 import type { Clock, Timer } from '../clock.js';
 import { toError, UnroutableError } from '../errors.js';
 import { deadQueue, type Delivery, type DeliveryHandler, type Outgoing } from '../transport.js';
+import { settled } from './promises.js';
+import { CLOSE_TIMEOUT } from './rabbitmq-channel.js';
 
 /** What a relay needs to know. */
 export interface RelaySettings {
   readonly clock: Clock;
   /** The due queue. */
   readonly queue: string;
-  readonly publish: (outgoing: Outgoing) => Promise<void>;
+  /** `Transport.publish`; it tries no longer once `over` has aborted. */
+  readonly publish: (outgoing: Outgoing, over: AbortSignal) => Promise<void>;
 }
 
 /** ms; the relay tries for as long as the message is its own. */
@@ -26,6 +29,8 @@ export class Relay implements DeliveryHandler {
   readonly #settings: RelaySettings;
   readonly #waiting = new Map<Timer, Delivery>();
   readonly #moving = new Set<Promise<void>>();
+  readonly #over = new AbortController();
+  #closed = false;
 
   constructor(settings: RelaySettings) {
     this.#settings = settings;
@@ -43,10 +48,13 @@ export class Relay implements DeliveryHandler {
     this.#waiting.clear();
   }
 
-  /** Puts back what waits here for its moment, and resolves when the rest has gone its way. */
+  /** Puts back what waits here for its moment, and what cannot be sent on its way in a moment. */
   async close(): Promise<void> {
+    this.#closed = true;
     for (const delivery of this.#waiting.values()) delivery.requeue();
     this.lost();
+    await settled(this.#settings.clock, CLOSE_TIMEOUT, Promise.all(this.#moving));
+    this.#over.abort();
     await Promise.all(this.#moving);
   }
 
@@ -61,9 +69,14 @@ export class Relay implements DeliveryHandler {
   #move(delivery: Delivery): void {
     const moving = this.#publish(delivery)
       .then(() => void delivery.ack())
-      .catch(() => this.#later(AGAIN, delivery, () => delivery.requeue()))
+      .catch(() => this.#again(delivery))
       .finally(() => this.#moving.delete(moving));
     this.#moving.add(moving);
+  }
+
+  #again(delivery: Delivery): void {
+    if (this.#closed) delivery.requeue();
+    else this.#later(AGAIN, delivery, () => delivery.requeue());
   }
 
   async #publish(delivery: Delivery): Promise<void> {
@@ -72,7 +85,7 @@ export class Relay implements DeliveryHandler {
     if (typeof queue !== 'string') return this.#bury(delivery, 'it names no queue to go to');
     const outgoing = { queue, frame, due: typeof due === 'number' ? due : undefined, timeout: PUBLISH_TIMEOUT };
     try {
-      await this.#settings.publish(outgoing);
+      await this.#settings.publish(outgoing, this.#over.signal);
     } catch (error) {
       if (!(error instanceof UnroutableError)) throw error;
       await this.#bury(delivery, toError(error).message);
@@ -84,6 +97,7 @@ export class Relay implements DeliveryHandler {
     const { queue, clock, publish } = this.#settings;
     const from = frame.headers['due_queue'];
     const letter = { code: 'UNROUTABLE', reason, at: clock.now(), queue: typeof from === 'string' ? from : queue };
-    return publish({ queue: deadQueue(queue), frame: deadLetter(frame, letter), timeout: PUBLISH_TIMEOUT });
+    const outgoing = { queue: deadQueue(queue), frame: deadLetter(frame, letter), timeout: PUBLISH_TIMEOUT };
+    return publish(outgoing, this.#over.signal);
   }
 }

@@ -1,5 +1,15 @@
-import type { Duplex } from 'node:stream';
-import type { ChannelModel } from 'amqplib';
+import type { Duplex, PassThrough } from 'node:stream';
+import type { Channel, ChannelModel } from 'amqplib';
+
+/** What a channel of the driver hides, in the version that package.json pins. */
+interface RawChannel {
+  readonly ch: number;
+  readonly connection: {
+    readonly stream: Duplex;
+    /** Each channel has a queue of frames, from which the connection takes them in turn, a turn of the loop later. */
+    readonly channels: readonly ({ readonly buffer: PassThrough } | null | undefined)[];
+  };
+}
 
 /** The driver's socket: its types do not show it, and nothing else ends a connection whose peer is silent. */
 export const socketOf = (model: ChannelModel): Duplex =>
@@ -26,4 +36,15 @@ export function gatherWrites(socket: Duplex): void {
     }
     return write(...args);
   };
+}
+
+/** Resolves when what was sent on this channel is with the operating system, or the channel or its socket is gone. */
+export function flushChannel(channel: Channel): Promise<void> {
+  const { connection, ch } = channel as unknown as RawChannel;
+  const { stream, channels } = connection;
+  const frames = channels[ch]?.buffer;
+  if (frames === undefined || stream.writableEnded || stream.destroyed) return Promise.resolve();
+  for (let frame: unknown = frames.read(); frame !== null; frame = frames.read()) stream.write(frame);
+  // Its turn comes after the writes before it, those of the driver's included.
+  return new Promise((resolve) => stream.write(Buffer.alloc(0), () => resolve()));
 }

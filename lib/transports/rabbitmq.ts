@@ -117,7 +117,8 @@ class RabbitTransport implements Transport {
 
   async relay(): Promise<Subscription> {
     const queue = dueName(this.#namespace);
-    const relay = new Relay({ clock: this.#clock, queue, publish: (outgoing) => this.#publisher.publish(outgoing) });
+    const publish: Publisher['publish'] = (outgoing, over) => this.#publisher.publish(outgoing, over);
+    const relay = new Relay({ clock: this.#clock, queue, publish });
     const consumer = await this.consume(queue, RELAY_PREFETCH, relay);
     const subscription = {
       cancel: async () => {

@@ -155,6 +155,18 @@ function settling(c: Context): void {
     expect([inbox.at(1).ack(), inbox.at(2).ack(), inbox.losses]).to.deep.equal(['settled', 'settled', 0]);
   });
 
+  it('says when what was settled is on its way, whatever became of the channel', async () => {
+    await c.publish([1]);
+    const inbox = new Inbox();
+    await c.transport.consume(c.queue, 1, inbox);
+    await eventually(() => inbox.at(0));
+    inbox.at(0).ack();
+    await inbox.at(0).flushed();
+    await inbox.at(0).flushed();
+    await c.transport.close();
+    await inbox.at(0).flushed();
+  });
+
   it('gives a requeued message to whoever comes first, flagged', async () => {
     await c.publish([1]);
     const inbox = new Inbox();

@@ -1,4 +1,4 @@
-import { connect } from 'amqplib';
+import { type Channel, connect } from 'amqplib';
 import { expect } from 'chai';
 import { BrokerUnavailableError, PublishOutcomeUnknownError } from '../../lib/errors.js';
 import type { Transport } from '../../lib/transport.js';
@@ -16,6 +16,17 @@ describe('a RabbitMQ transport whose links are cut', () => {
 
   const publish = (args: unknown[], timeout = TIMEOUT): Promise<void> =>
     transport.publish({ queue, frame: frameOf({ args }), timeout });
+
+  /** Cuts the links, does something while they are down, and lets the consumers have their first try afterwards. */
+  const whileCut = async <T>(run: () => T | Promise<T>): Promise<T> => {
+    proxy.refuse(true);
+    proxy.cut();
+    const result = await run();
+    proxy.refuse(false);
+    // Each asks over a channel of its own, after the consumers, which wait for the same link.
+    for (let i = 0; i < 5; i += 1) await transport.figures(`${namespace}.v1.due`);
+    return result;
+  };
 
   beforeEach(async () => {
     proxy = await startProxy(amqpUrl());
@@ -55,6 +66,39 @@ describe('a RabbitMQ transport whose links are cut', () => {
     await eventually(() => inbox.at(5));
   });
 
+  it('goes on trying when the broker refuses its consumer for a while', async () => {
+    const classic = `${queue}c`;
+    await transport.declare([{ name: classic, type: 'classic' }]);
+    const inbox = new Inbox({ ack: true });
+    await transport.consume(classic, 1, inbox);
+    const release = await whileCut(() => onlyConsumer(classic));
+    expect((await transport.figures(classic)).consumers).to.equal(1);
+    await release();
+    await eventually(async () => expect((await transport.figures(classic)).consumers).to.equal(1), {
+      timeout: TIMEOUT,
+    });
+    await transport.publish({ queue: classic, frame: frameOf(), timeout: TIMEOUT });
+    await eventually(() => inbox.at(0));
+  });
+
+  it('subscribes no more when it was cancelled while the link was down', async () => {
+    const subscription = await transport.consume(queue, 1, new Inbox());
+    await whileCut(async () => {
+      const start = performance.now();
+      const other = rabbit(namespace);
+      await other.connect(TIMEOUT);
+      await other.publish({ queue, frame: frameOf(), timeout: TIMEOUT });
+      await other.close();
+      // The back-off is over then: the consumer waits for the link.
+      await eventually(() => expect(performance.now() - start).to.be.above(200));
+      await subscription.cancel();
+    });
+    const inbox = new Inbox();
+    await transport.consume(queue, 1, inbox);
+    await eventually(() => inbox.at(0));
+    expect(inbox.at(0).redelivered).to.equal(false);
+  });
+
   // D7
   it('publishes again what was not confirmed before the cut, with another copy value', async () => {
     const frame = frameOf({ args: ['twice'] });
@@ -79,6 +123,14 @@ describe('a RabbitMQ transport whose links are cut', () => {
     proxy.cut();
     expect(await outcome).to.be.instanceOf(PublishOutcomeUnknownError);
     proxy.refuse(false);
+  });
+
+  it('says that nobody knows when a further copy comes back, for the first may be stored', async () => {
+    proxy.mute();
+    const outcome = rejection(publish([1]));
+    await stored(queue, 1);
+    await whileCut(() => past((channel) => channel.deleteQueue(queue)));
+    expect(await outcome).to.be.instanceOf(PublishOutcomeUnknownError);
   });
 
   it('says that nothing was published when there was no link until the timeout', async () => {
@@ -122,6 +174,31 @@ describe('a RabbitMQ transport whose links are cut', () => {
     expect(inbox.times[0]).to.be.at.least(due);
   });
 
+  it('cancels in seconds when the peer is silent', async () => {
+    const subscription = await transport.consume(queue, 1, new Inbox());
+    proxy.mute();
+    const start = performance.now();
+    await subscription.cancel();
+    expect(performance.now() - start).to.be.below(3_000);
+    proxy.cut();
+  });
+
+  it('gives back in seconds what it cannot relay because the peer is silent', async () => {
+    const relay = await transport.relay();
+    const due = Date.now() + 1700;
+    await transport.publish({ queue, frame: frameOf(), due, timeout: TIMEOUT });
+    for (const name of ['delay.1000', 'due']) {
+      await eventually(async () => expect((await transport.figures(`${namespace}.v1.${name}`)).ready).to.equal(0));
+    }
+    proxy.mute();
+    await stored(queue, 1);
+    const start = performance.now();
+    await relay.cancel();
+    expect(performance.now() - start).to.be.below(6_000);
+    await stored(`${namespace}.v1.due`, 1);
+    proxy.cut();
+  });
+
   it('closes in seconds when the peer is silent', async () => {
     await transport.consume(queue, 1, new Inbox());
     proxy.mute();
@@ -131,10 +208,22 @@ describe('a RabbitMQ transport whose links are cut', () => {
   });
 });
 
+/** Runs something on a channel that does not go through the proxy. */
+async function past(run: (channel: Channel) => Promise<unknown>): Promise<void> {
+  const connection = await connect(amqpUrl());
+  await run(await connection.createChannel());
+  await connection.close();
+}
+
 /** Waits until the queue has so many messages, looking past the proxy. */
-async function stored(queue: string, count: number): Promise<void> {
+const stored = (queue: string, count: number): Promise<void> =>
+  past((channel) => eventually(async () => expect((await channel.checkQueue(queue)).messageCount).to.equal(count)));
+
+/** Consumes exclusively, looking past the proxy: anybody else is refused (403) until the release. */
+async function onlyConsumer(queue: string): Promise<() => Promise<void>> {
   const connection = await connect(amqpUrl());
   const channel = await connection.createChannel();
-  await eventually(async () => expect((await channel.checkQueue(queue)).messageCount).to.equal(count));
-  await connection.close();
+  await eventually(async () => expect((await channel.checkQueue(queue)).consumerCount).to.equal(0));
+  await channel.consume(queue, () => {}, { exclusive: true });
+  return () => connection.close();
 }

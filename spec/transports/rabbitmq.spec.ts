@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { type Channel, connect } from 'amqplib';
 import { expect } from 'chai';
 import {
@@ -9,6 +10,7 @@ import {
   type TaskError,
 } from '../../lib/errors.js';
 import { deadQueue, type Transport } from '../../lib/transport.js';
+import { Child } from '../support/child.js';
 import { eventually } from '../support/eventually.js';
 import { amqpUrl, frameOf, fresh, Inbox, rabbit, rejection } from '../support/transports.js';
 
@@ -77,6 +79,22 @@ describe('a RabbitMQ transport', () => {
     await transport.publish({ queue, frame: frameOf(), due: Date.now() + 3_500_000, timeout: TIMEOUT });
     await eventually(async () => expect((await transport.figures(`${namespace}.v1.delay.1800000`)).ready).to.equal(1));
   });
+
+  for (const type of ['quorum', 'classic'] as const) {
+    it(`has acknowledged what was flushed when the process dies in the same turn, ${type}`, async () => {
+      const [name, count] = [`${queue}${type}`, 20];
+      await transport.declare([{ name, type }]);
+      const sent = Array.from({ length: count }, () =>
+        transport.publish({ queue: name, frame: frameOf(), timeout: TIMEOUT }),
+      );
+      await Promise.all(sent);
+      const env = { QUEUE: name, NAMESPACE: namespace, COUNT: String(count) };
+      const child = new Child(fileURLToPath(new URL('./fixtures/dying-consumer.js', import.meta.url)), env);
+      expect(await child.gone()).to.have.property('signal', 'SIGKILL');
+      await eventually(async () => expect((await transport.figures(name)).consumers).to.equal(0));
+      expect((await transport.figures(name)).ready).to.equal(0);
+    });
+  }
 
   it('puts a due message that no queue takes into the dead letters of the due queue', async () => {
     await transport.relay();
