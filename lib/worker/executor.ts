@@ -77,7 +77,7 @@ export class Executor {
 
   async #body(run: Run): Promise<Outcome> {
     const definition = run.definition as TaskDefinition;
-    if (!definition.acksLate && run.delivery.ack() === 'stale') return { kind: 'aborted', error: GIVEN_BACK };
+    if (!definition.acksLate && !(await ackedFirst(run))) return { kind: 'aborted', error: run.aborted ?? GIVEN_BACK };
     run.stage = 'running';
     run.began = this.#parts.clock.monotonic();
     const fence = run.lease?.identity.fence;
@@ -136,4 +136,14 @@ export class Executor {
       return { kind: 'dead', code: 'CONFIG', error: toError(wrong) };
     }
   }
+}
+
+/**
+ * At most once: the ack is out of this process before the body's first line, or the body does not begin. False when the
+ * delivery, or meanwhile the key, was lost.
+ */
+async function ackedFirst(run: Run): Promise<boolean> {
+  if (run.delivery.ack() === 'stale') return false;
+  await run.delivery.flushed();
+  return run.aborted === undefined;
 }

@@ -44,7 +44,7 @@ describe('votes of Redis nodes', () => {
     expect(decide([a], 3)).to.equal(undefined);
     for (const other of ['r 5 100 5 n 0 a', 'q 6 100 5 n 0 a', 'q 5 100 5 n 0 b', 'q 5 100 5 s 0 a'])
       expect(decide([a, held(other)], 3), other).to.equal(undefined);
-    expect(decide([read('UQDONE 0 a'), read('UQDONE 0 b')], 3)).to.equal(undefined);
+    expect(decide([read('UQDONE 0 0 a'), read('UQDONE 0 0 b')], 3)).to.equal(undefined);
     expect(decide([a, OK, a], 3)).to.deep.equal(a);
   });
 

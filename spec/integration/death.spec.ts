@@ -63,6 +63,12 @@ describe('death and return, with processes of their own on RabbitMQ and Redis', 
     await transport.close();
     return figures.ready;
   };
+  /** Messages that wait or are with a worker. */
+  const unsettled = async (): Promise<number> => {
+    const second = await worker({ ACKS: 'early' });
+    await second.kill('SIGTERM');
+    return (await ready()) + second.said('started').length;
+  };
   const record = async () => {
     const guard = createRedlockGuard({ nodes: [testRedisUrl()], clock: systemClock });
     await guard.connect(5_000);
@@ -167,6 +173,14 @@ describe('death and return, with processes of their own on RabbitMQ and Redis', 
       timeout: LEASE + 3_000,
     });
     expect(everybody('started')).to.have.length(1);
+  });
+
+  // W6
+  it('acks before the first line of a body with acksLate false, so that its death is never repeated', async () => {
+    const first = await worker({ BODY: 'die at once', ACKS: 'early' });
+    await enqueue();
+    expect(await first.gone()).to.include({ signal: 'SIGKILL' });
+    await eventually(async () => expect(await unsettled()).to.equal(0));
   });
 
   // D3 (task-worker itself: spec/cli)
