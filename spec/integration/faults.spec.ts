@@ -167,4 +167,53 @@ describe('when Redis or the broker fails at a chosen moment', () => {
     answered.open();
     expect(await stopping).to.deep.equal({ aborted: 1 });
   });
+
+  it('does not tell a call that came during a publish of a waiting holder whose run had begun before it', async () => {
+    const transport = broker();
+    const confirmed = new Gate();
+    const publish = transport.publish.bind(transport);
+    transport.publish = (outgoing) => publish(outgoing).then(() => confirmed.pass());
+    const running = new Gate();
+    class Loans {
+      @Task({ queue: 'late', unique: 'loan:<loanId>' })
+      async recompute(loanId: number) {
+        await running.pass();
+        return loanId;
+      }
+    }
+    await using app = createApp({ broker: transport, locks: 'memory:', services: [Loans] });
+    await app.worker().start();
+    const first = app.tasks(Loans).recompute(1);
+    await eventually(() => expect(running.arrivals).to.equal(1));
+    const second = app.tasks(Loans).recompute(1);
+    confirmed.open();
+    const { id } = await first;
+    expect((await second).holder).to.deep.equal({ id, phase: 'running' });
+    running.open();
+  });
+
+  it('keeps a key for a message that takes longer to publish than the publish window', async () => {
+    const slow = broker();
+    const confirmed = new Gate();
+    const publish = slow.publish.bind(slow);
+    slow.publish = (outgoing) => confirmed.pass().then(() => publish(outgoing));
+    const locks = createMemoryGuard({ clock: systemClock });
+    class Loans {
+      @Task({ queue: 'slow', unique: 'loan:<loanId>' })
+      async recompute(loanId: number) {
+        return loanId;
+      }
+    }
+    await using app = createApp({ broker: slow, locks, services: [Loans], publishTimeout: '20s' });
+    const first = app.tasks(Loans).recompute(1);
+    await eventually(() => expect(confirmed.arrivals).to.equal(1));
+    await using other = createApp({ broker: broker(), locks, services: [Loans], publishTimeout: '7s' });
+    const refused = await other
+      .tasks(Loans)
+      .recompute(1)
+      .catch((error: unknown) => error);
+    expect(refused).to.have.property('code', 'DUPLICATE_UNDECIDED');
+    confirmed.open();
+    expect(await first).to.include({ status: 'enqueued' });
+  });
 });
