@@ -197,9 +197,15 @@ class WorkerHandle implements AppWorker {
   }
 
   async start(): Promise<void> {
-    this.#worker ??= this.#make(this.settings);
-    this.#live = await this.#worker;
-    await this.#live.start();
+    const making = (this.#worker ??= this.#make(this.settings));
+    try {
+      this.#live = await making;
+      await this.#live.start();
+    } catch (error) {
+      // The next start tries again, with a new worker, unless this one was stopped.
+      if (!(error instanceof ClosedError)) this.#worker = undefined;
+      throw error;
+    }
   }
 
   async quiet(): Promise<void> {

@@ -109,6 +109,18 @@ export class RejectTask extends TaskError {
   }
 }
 
-/** Anything that was thrown, as an Error: `throw 'text'` happens. */
-export const toError = (thrown: unknown): Error =>
-  thrown instanceof Error ? thrown : new Error(typeof thrown === 'string' ? thrown : `thrown: ${String(thrown)}`);
+/** Anything that was thrown, as an Error whose message and stack are texts: `throw 'text'` happens, and worse. */
+export function toError(thrown: unknown): Error {
+  if (thrown instanceof Error && isText(thrown.message) && isText(thrown.stack ?? '')) return thrown;
+  return new Error(isText(thrown) ? thrown : `thrown: ${describe(thrown)}`, { cause: thrown });
+}
+
+const isText = (value: unknown): value is string => typeof value === 'string';
+
+function describe(thrown: unknown): string {
+  try {
+    return thrown instanceof Error ? `${thrown.name}: ${String(thrown.message)}` : String(thrown);
+  } catch {
+    return `something that has no text (${typeof thrown})`;
+  }
+}

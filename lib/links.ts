@@ -40,7 +40,9 @@ export async function openLinks(parts: LinkParts, timeout: number): Promise<Link
     await Promise.all([transport.connect(timeout), guard.connect(timeout)]);
     await transport.declare(queuesOf(parts));
   } catch (error) {
-    await Promise.allSettled([transport.close(), guard.close()]);
+    // Parts that the app was given may be used again; those of our own making are of no more use.
+    if (typeof settings.broker === 'string') await transport.close();
+    if (settings.locks !== guard) await guard.close();
     throw error;
   }
   const fences = new FenceSource(clock);

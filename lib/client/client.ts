@@ -1,6 +1,13 @@
 import { encode } from '../celery-protocol.js';
 import type { Clock } from '../clock.js';
-import { ClosedError, DuplicateUndecidedError, PublishOutcomeUnknownError } from '../errors.js';
+import {
+  BrokerUnavailableError,
+  ClosedError,
+  DuplicateUndecidedError,
+  LockUnavailableError,
+  PublishOutcomeUnknownError,
+  UnroutableError,
+} from '../errors.js';
 import type { FenceSource } from '../fence.js';
 import type { Guard, Identity } from '../guard.js';
 import type { MessageLock } from '../message.js';
@@ -46,6 +53,16 @@ interface Job {
 
 /** How often a confirm is tried: when Redis stays silent, the publish window ends by itself and newcomers are accepted. */
 const CONFIRM_TRIES = 3;
+
+/** A publish with less time than this would end in an unknown outcome, ms. */
+const LEAST_TIME = 50;
+
+/** What fails for every enqueue of the key alike, and certainly published nothing. */
+function isOutage(error: unknown): error is Error {
+  return [LockUnavailableError, BrokerUnavailableError, UnroutableError, ClosedError].some(
+    (kind) => error instanceof kind,
+  );
+}
 
 /** The producer: turns a call into a published message, or finds that it is a duplicate. */
 export class Client {
@@ -130,6 +147,9 @@ export class Client {
       await this.#publishReserved(job, key, record, reserved.identity);
       flight.land({ holder: { id: job.id, phase: 'queued' }, enqueued: true });
       return this.#enqueued(job);
+    } catch (error) {
+      if (isOutage(error)) flight.land({ outage: error });
+      throw error;
     } finally {
       this.#flights.delete(record);
       flight.land(undefined);
@@ -138,6 +158,10 @@ export class Client {
 
   /** The key is let go when there is certainly no message; on an unknown outcome it stays until its window ends. */
   async #publishReserved(job: Job, key: string, record: string, identity: Identity): Promise<void> {
+    if (job.deadline - this.#parts.clock.monotonic() < LEAST_TIME) {
+      await this.#parts.guard.abandon(record, identity);
+      throw new DuplicateUndecidedError('the lock took all of publishTimeout; nothing was published', { record });
+    }
     const window = this.#keepWindowOpen(record, identity);
     try {
       await this.#publish(job, { key, mode: 'enqueue', fence: identity.fence });
@@ -189,7 +213,7 @@ export class Client {
       queue: definition.queue,
       frame: encode(message, origin),
       due: delay > 0 ? enqueuedAt + delay : undefined,
-      timeout: Math.max(job.deadline - clock.monotonic(), 1),
+      timeout: job.deadline - clock.monotonic(),
     });
   }
 

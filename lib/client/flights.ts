@@ -1,7 +1,11 @@
 import type { ReceiptHolder } from './receipt.js';
 
-/** What a leader's enqueue came to; undefined when it failed. */
-export type Landing = { readonly holder: ReceiptHolder; readonly enqueued: boolean } | undefined;
+/** What a leader's enqueue came to; undefined when it failed for a reason of its own. */
+export type Landing =
+  | { readonly holder: ReceiptHolder; readonly enqueued: boolean }
+  /** Nobody can be reached, or nobody takes the message: that holds for every newcomer, too. */
+  | { readonly outage: Error }
+  | undefined;
 
 /**
  * How far a leader is. A newcomer may lean on what the leader learns only if it asked before the leader did:
@@ -31,10 +35,14 @@ export class Flight {
     this.#land(landing);
   }
 
-  /** Waits for the leader. Resolves to the holder when the newcomer is covered by it, else to undefined: ask again. */
+  /**
+   * Waits for the leader. Resolves to the holder when the newcomer is covered by it, else to undefined: ask again.
+   * Rejects with an outage.
+   */
   async join(): Promise<ReceiptHolder | undefined> {
     const stage = this.#stage;
     const landing = await this.#landed;
+    if (landing !== undefined && 'outage' in landing) throw landing.outage;
     if (landing === undefined || stage === 'publishing') return undefined;
     return stage === 'gathering' || landing.enqueued ? landing.holder : undefined;
   }

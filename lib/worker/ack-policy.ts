@@ -1,11 +1,11 @@
 import { deadLetter, republish } from '../celery-protocol.js';
 import { pause, type Clock } from '../clock.js';
-import { TaskError } from '../errors.js';
+import { PublishOutcomeUnknownError, TaskError, toError } from '../errors.js';
 import type { Guard, HoldAnswer } from '../guard.js';
 import type { Frame } from '../message.js';
 import type { Signals } from '../signals.js';
 import { deadQueue, type Transport } from '../transport.js';
-import { workerPolicy } from '../uniqueness.js';
+import { PUBLISH_WINDOW, workerPolicy } from '../uniqueness.js';
 import type { Lease } from './lease.js';
 import type { Outcome } from './outcome.js';
 import type { Run } from './run.js';
@@ -16,8 +16,10 @@ export interface AckPolicyParts {
   readonly guard: Guard;
   readonly clock: Clock;
   readonly signals: Signals;
-  /** Bounds the publish of a retry or a dead letter, ms. */
+  /** Bounds one publish of a retry or a dead letter, ms. */
   readonly publishTimeout: number;
+  /** Aborts when the worker takes no more work. */
+  readonly draining: AbortSignal;
 }
 
 const BURIED = new TaskError(
@@ -25,10 +27,11 @@ const BURIED = new TaskError(
   'an earlier delivery of this message went to the dead letters; see there why',
 );
 
-/** How often Redis is asked when it does not answer; each of these is safe to repeat. */
-const TRIES = 3;
-/** Between a failed publish and the message's return to its queue, ms. */
+/** How often Redis is asked again when it does not answer: for a good second. */
+const TRIES = 5;
+/** Between two tries of a publish, ms: at first, and at most. */
 const PAUSE = 1_000;
+const LONGEST_PAUSE = 30_000;
 
 /**
  * The one place that turns an outcome into ack, put back, retry or dead letter. A message is acknowledged only after
@@ -73,7 +76,7 @@ export class AckPolicy {
   async letGo({ lease }: Run): Promise<void> {
     if (lease === undefined) return;
     lease.stop();
-    await repeat(() => this.#parts.guard.abandon(lease.record, lease.identity));
+    await this.#repeat(() => this.#parts.guard.abandon(lease.record, lease.identity));
   }
 
   async #finish(run: Run): Promise<void> {
@@ -124,7 +127,7 @@ export class AckPolicy {
       queue,
       attempt: head.attempt,
     };
-    const buried = await this.#publish(deadQueue(queue), deadLetter(delivery.frame, reason), undefined);
+    const buried = await this.#publish(run, deadQueue(queue), deadLetter(delivery.frame, reason), undefined);
     if (!buried) {
       await this.letGo(run);
       return this.#putBack(run);
@@ -139,26 +142,47 @@ export class AckPolicy {
   async #goOnLater(run: Run, delay: number, attempt: number, held: HoldAnswer = 'ok'): Promise<boolean> {
     const due = this.#parts.clock.now() + delay;
     const frame = republish(run.delivery.frame, run.lock === undefined ? { attempt } : { attempt, lock: run.lock });
-    const published = held === 'ok' && (await this.#publish(run.delivery.queue, frame, due));
-    if (published) run.delivery.ack();
+    const published = held === 'ok' && (await this.#publish(run, run.delivery.queue, frame, due));
+    if (published) await this.#followed(run, delay);
     else this.#putBack(run);
     return published;
+  }
+
+  async #followed(run: Run, delay: number): Promise<void> {
+    run.delivery.ack();
+    const { lease } = run;
+    // Now there is a message again: the key may wait for it as long as any.
+    if (lease !== undefined && ackedEarly(run)) {
+      await this.#repeat(() => this.#parts.guard.confirm(lease.record, lease.identity, this.#ttl(run, delay)));
+    }
   }
 
   #putBack(run: Run): void {
     run.delivery.requeue();
   }
 
-  async #publish(queue: string, frame: Frame, due: number | undefined): Promise<boolean> {
-    const { transport, publishTimeout: timeout } = this.#parts;
-    try {
-      await transport.publish({ queue, frame, due, timeout });
-      return true;
-    } catch {
-      // The delivery is still ours to give back, but not at once: it would come round again as fast as it failed.
-      await pause(this.#parts.clock, PAUSE);
-      return false;
+  /**
+   * Tries until the broker has it, as long as the delivery is ours: giving it back would repeat the body, not the
+   * publish. False when the delivery was lost or the worker stops.
+   */
+  async #publish(run: Run, queue: string, frame: Frame, due: number | undefined): Promise<boolean> {
+    const { transport, publishTimeout: timeout, clock, signals, draining } = this.#parts;
+    for (let tries = 0; ; tries++) {
+      try {
+        await transport.publish({ queue, frame, due, timeout });
+        return true;
+      } catch (error) {
+        signals.emit('publish:failed', { ...run.event(), to: queue, error: toError(error) });
+        await pause(clock, Math.min(PAUSE * 2 ** tries, LONGEST_PAUSE), draining);
+        if (draining.aborted || (run.delivery.stale && !ackedEarly(run))) return this.#gaveUp(run, error);
+      }
     }
+  }
+
+  /** An early ack leaves nothing to give back: without a message nobody may be told that one waits. */
+  async #gaveUp(run: Run, error: unknown): Promise<false> {
+    if (ackedEarly(run) && !(error instanceof PublishOutcomeUnknownError)) await this.letGo(run);
+    return false;
   }
 
   #release(run: Run, dead: boolean): Promise<HoldAnswer> {
@@ -166,22 +190,33 @@ export class AckPolicy {
     return this.#last(run, ({ record, identity }) => this.#parts.guard.release(record, identity, end));
   }
 
+  /** With an early ack there is no message until the retry is published; the key waits for the publish alone. */
   #hold(run: Run, delay: number): Promise<HoldAnswer> {
-    const ttl = delay + workerPolicy(run.definition).ttl;
+    const ttl = ackedEarly(run) ? this.#parts.publishTimeout + PUBLISH_WINDOW : this.#ttl(run, delay);
     return this.#last(run, ({ record, identity }) => this.#parts.guard.hold(record, identity, ttl));
+  }
+
+  #ttl(run: Run, delay: number): number {
+    return delay + workerPolicy(run.definition).ttl;
   }
 
   /** The last use of a lease; a plain task has none, and nothing to say. */
   async #last({ lease }: Run, use: (lease: Lease) => Promise<HoldAnswer>): Promise<HoldAnswer> {
     if (lease === undefined) return 'ok';
     lease.stop();
-    return repeat(() => use(lease));
+    return this.#repeat(() => use(lease));
+  }
+
+  /** Asks again while nobody knows: a Redis that reconnects is back in a moment, and each of these is safe to repeat. */
+  async #repeat<A>(ask: () => Promise<A | 'unknown'>): Promise<A | 'unknown'> {
+    let answer = await ask();
+    for (let tries = 0; answer === 'unknown' && tries < TRIES; tries++) {
+      await pause(this.#parts.clock, 50 * 2 ** tries);
+      answer = await ask();
+    }
+    return answer;
   }
 }
 
-/** Asks again while nobody knows. */
-async function repeat<A>(ask: () => Promise<A | 'unknown'>): Promise<A | 'unknown'> {
-  let answer = await ask();
-  for (let tries = 1; answer === 'unknown' && tries < TRIES; tries++) answer = await ask();
-  return answer;
-}
+/** The delivery was acknowledged as the body began (`acksLate: false`): nothing of it can go back. */
+const ackedEarly = ({ definition, began }: Run): boolean => definition?.acksLate === false && began > 0;

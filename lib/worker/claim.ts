@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.js';
+import { pause, type Clock } from '../clock.js';
 import type { LeaseLostError } from '../errors.js';
 import type { FenceSource } from '../fence.js';
 import type { ClaimAnswer, Guard, Holder, Identity } from '../guard.js';
@@ -32,8 +32,14 @@ interface Attempt {
   announced: boolean;
 }
 
-/** The next step after an answer: an end, or a wait before the next claim. */
-type Step = Outcome | { readonly kind: 'wait'; readonly ms: number };
+/**
+ * The next step after an answer: an end, or a wait before the next claim. What waits for somebody else's lock leaves its
+ * seat; what waits for Redis keeps it, so that an outage stops the worker instead of sending its queue round and round.
+ */
+type Step = Outcome | { readonly kind: 'wait'; readonly ms: number; readonly seated: boolean };
+
+/** The broker's shortest delay is a second. */
+const parked = (ms: number): Outcome => ({ kind: 'parked', delay: Math.max(1_000, ms) });
 
 /** The worker's half of the lock: a delivery gets its key, or an outcome that says why not. */
 export class Claimer {
@@ -59,8 +65,8 @@ export class Claimer {
       if (step === undefined) return undefined;
       if (step.kind !== 'wait') return this.#end(run, attempt, step);
       run.stage = 'waiting';
-      const waited = step.ms === 0 || (await seat.wait(step.ms));
-      if (!waited) return this.#end(run, attempt, { kind: 'parked', delay: Math.max(1_000, step.ms) });
+      if (step.seated) await pause(this.#parts.clock, step.ms, this.#parts.draining);
+      else if (!(await seat.wait(step.ms))) return this.#end(run, attempt, parked(step.ms));
     }
   }
 
@@ -91,18 +97,19 @@ export class Claimer {
         return answer.own === undefined ? this.#refused(answer.holder) : this.#again(run, attempt, answer);
       case 'fence':
         attempt.seen = answer.highest;
-        return { kind: 'wait', ms: 0 };
+        return { kind: 'wait', ms: 0, seated: true };
       case 'granted':
       case 'clock':
       case 'unknown':
       case 'unavailable':
-        return attempt.trouble++ < TRIES ? { kind: 'wait', ms: this.#backoff(attempt.trouble) } : { kind: 'returned' };
+        return this.#trouble(attempt, answer);
     }
   }
 
   /** Held by another task. A holder that publishes is no evidence: its message may not exist. */
   #refused(holder: Holder): Step {
-    return holder.phase === 'publishing' ? { kind: 'wait', ms: this.#backoff(1) } : { kind: 'discarded', holder };
+    if (holder.phase !== 'publishing') return { kind: 'discarded', holder };
+    return { kind: 'wait', ms: this.#backoff(1), seated: false };
   }
 
   /**
@@ -110,10 +117,21 @@ export class Claimer {
    * lease is waited out. Another copy is left alone; two that stopped each other would never end.
    */
   #again(run: Run, attempt: Attempt, { own, holder }: Extract<ClaimAnswer, { outcome: 'held' }>): Step {
-    if (own === 'other-copy') return { kind: 'parked', delay: Math.max(1_000, holder.left) };
+    if (own === 'other-copy') return parked(holder.left);
     if (!attempt.announced) this.#parts.signals.emit('lock:waiting', { ...run.event(), left: holder.left });
     attempt.announced = true;
-    return { kind: 'wait', ms: Math.min(holder.left + 1, LOOK * (0.5 + this.#parts.clock.random())) };
+    return { kind: 'wait', ms: Math.min(holder.left + 1, LOOK * (0.5 + this.#parts.clock.random())), seated: false };
+  }
+
+  /** Nobody knows, or Redis is away. */
+  #trouble(attempt: Attempt, answer: ClaimAnswer): Step {
+    if (answer.outcome === 'clock' && attempt.trouble === 0) {
+      const message = `the clock of this worker is ${Math.round(answer.skew / 1000)} s ahead of Redis's: it can run nothing`;
+      this.#parts.signals.emit('redis:warning', { message });
+    }
+    attempt.trouble++;
+    if (attempt.trouble > TRIES) return { kind: 'returned' };
+    return { kind: 'wait', ms: this.#backoff(attempt.trouble), seated: true };
   }
 
   #backoff(round: number): number {
@@ -125,7 +143,9 @@ export class Claimer {
     const { record } = run;
     if (record === undefined || attempt.undecided.length === 0) return outcome;
     const answers = await Promise.all(attempt.undecided.map((identity) => this.#parts.guard.abandon(record, identity)));
-    return answers.every((answer) => answer === 'ok') ? outcome : { kind: 'returned' };
+    if (answers.every((answer) => answer === 'ok')) return outcome;
+    await pause(this.#parts.clock, 1_000, this.#parts.draining);
+    return { kind: 'returned' };
   }
 
   #lost(run: Run, error: LeaseLostError): void {

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.js';
+import { pause, type Clock } from '../clock.js';
 import { duration } from '../duration.js';
 import { RejectTask, RetryTask, TaskError, toError } from '../errors.js';
 import { backoff } from '../retry-policy.js';
@@ -22,6 +22,8 @@ export interface ExecutorParts {
   readonly signals: Signals;
   readonly claimer: Claimer;
   readonly instances: Instances;
+  /** Aborts when the worker takes no more work: nothing begins any more. */
+  readonly draining: AbortSignal;
   /** The app of the run, for `tasks(Class)` inside a body. */
   readonly app: object;
 }
@@ -43,7 +45,7 @@ export class Executor {
 
   async execute(run: Run, seat: Seat): Promise<Outcome> {
     return (
-      (await this.#untilDue(run, seat)) ??
+      (await this.#untilDue(run)) ??
       (await this.#seated(run, seat)) ??
       (await this.#parts.claimer.claim(run, seat)) ??
       this.#fitToRun(run) ??
@@ -51,16 +53,19 @@ export class Executor {
     );
   }
 
-  async #untilDue(run: Run, seat: Seat): Promise<Outcome | undefined> {
-    const wait = (run.head.due ?? 0) - this.#parts.clock.now();
+  /** A short wait needs no room of its own: it holds neither a seat nor a lock, and the prefetch bounds it. */
+  async #untilDue(run: Run): Promise<Outcome | undefined> {
+    const { clock, draining } = this.#parts;
+    const wait = (run.head.due ?? 0) - clock.now();
     if (wait <= 0) return undefined;
-    const waited = wait < SHORT_DELAY && (await seat.wait(wait));
-    return waited ? undefined : { kind: 'parked', delay: wait };
+    if (wait >= SHORT_DELAY) return { kind: 'parked', delay: wait };
+    await pause(clock, wait, draining);
+    return draining.aborted ? { kind: 'returned' } : undefined;
   }
 
   async #seated(run: Run, seat: Seat): Promise<Outcome | undefined> {
     await seat.take();
-    return run.delivery.stale ? { kind: 'returned' } : undefined;
+    return run.delivery.stale || this.#parts.draining.aborted ? { kind: 'returned' } : undefined;
   }
 
   /** The lock is taken by now, so that whatever is wrong here ends as every other failure: dead letter, key freed. */
@@ -78,7 +83,9 @@ export class Executor {
     const fence = run.lease?.identity.fence;
     this.#parts.signals.emit('task:started', { redelivered: run.delivery.redelivered, fence, ...run.event() });
     run.body = this.#call(run, definition);
-    return this.#judge(run, definition, await Promise.race([run.body, this.#overdue(run)]));
+    const ending = await Promise.race([run.body, this.#overdue(run, run.body)]);
+    run.stage = 'settling';
+    return this.#judge(run, definition, ending);
   }
 
   /** Never rejects: what the body threw is its ending. */
@@ -94,9 +101,12 @@ export class Executor {
     }
   }
 
-  #overdue(run: Run): Promise<'overdue'> {
+  #overdue(run: Run, body: Promise<Ending>): Promise<'overdue'> {
     return new Promise((resolve) => {
-      run.onAbort = () => void this.#parts.clock.after(ABORT_GRACE, () => resolve('overdue'));
+      run.onAbort = () => {
+        const timer = this.#parts.clock.after(ABORT_GRACE, () => resolve('overdue'));
+        void body.then(() => timer.cancel());
+      };
     });
   }
 

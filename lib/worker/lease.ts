@@ -26,7 +26,9 @@ export class Lease {
   readonly #lease: number;
   readonly #lost: (error: LeaseLostError) => void;
   #deadline: number;
-  #timer: Timer | undefined;
+  #renewal: Timer | undefined;
+  /** Of its own, for a renewal that is not answered must not keep anybody from looking at the clock. */
+  #end: Timer | undefined;
   #stopped = false;
 
   constructor(parts: LeaseParts, grant: Grant, lost: (error: LeaseLostError) => void) {
@@ -37,33 +39,39 @@ export class Lease {
     this.#deadline = grant.sent + grant.lease;
     this.#lost = lost;
     this.#schedule(this.#lease / 3);
+    this.#watch();
   }
 
   /** Ends the renewals; the key stays as it is. */
   stop(): void {
     this.#stopped = true;
-    this.#timer?.cancel();
+    this.#renewal?.cancel();
+    this.#end?.cancel();
   }
 
-  /** Never later than the end of the lease: a run whose renewals stay unanswered must end by then. */
   #schedule(wait: number): void {
+    this.#renewal = this.#parts.clock.after(wait, () => void this.#renew());
+  }
+
+  /** A timer is late when the event loop was blocked, and early when a renewal came: what counts is the clock. */
+  #watch(): void {
     const left = this.#deadline - this.#parts.clock.monotonic();
-    this.#timer = this.#parts.clock.after(Math.max(0, Math.min(wait, left)), () => void this.#renew());
+    if (left <= 0) this.#lose('the lease has passed without an answer from Redis');
+    else this.#end = this.#parts.clock.after(left, () => this.#watch());
   }
 
   async #renew(): Promise<void> {
     const { clock, guard } = this.#parts;
     const sent = clock.monotonic();
-    // A timer is late when the event loop was blocked: what counts is the clock (client rule 5).
-    if (sent >= this.#deadline) return this.#end('the lease has passed without an answer from Redis');
+    if (sent >= this.#deadline) return this.#lose('the lease has passed without an answer from Redis');
     const answer = await guard.renew(this.record, this.identity, this.#lease);
     if (this.#stopped) return;
-    if (answer === 'lost') return this.#end('another worker waits for the key, or has it');
+    if (answer === 'lost') return this.#lose('another worker waits for the key, or has it');
     if (answer === 'ok') this.#deadline = sent + this.#lease;
     this.#schedule(answer === 'ok' ? this.#lease / 3 : this.#lease / 20);
   }
 
-  #end(why: string): void {
+  #lose(why: string): void {
     if (this.#stopped) return;
     this.stop();
     this.#lost(new LeaseLostError(`the lock was lost: ${why}`, { record: this.record, fence: this.identity.fence }));

@@ -10,8 +10,11 @@ import type { Delivery } from '../transport.js';
 import { lockOf, recordName } from '../uniqueness.js';
 import type { Lease } from './lease.js';
 
-/** `waiting`: nothing was begun, it can be given back. `claiming`: an answer is under way. `running`: the body began. */
-export type Stage = 'waiting' | 'claiming' | 'running';
+/**
+ * `waiting`: nothing was begun, it can be given back. `claiming`: an answer is under way. `running`: the body began.
+ * `settling`: it has ended, or is not waited for any longer.
+ */
+export type Stage = 'waiting' | 'claiming' | 'running' | 'settling';
 
 /** How a body ended. */
 export interface Ending {

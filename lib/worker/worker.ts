@@ -1,5 +1,5 @@
 import { pause, type Clock } from '../clock.js';
-import { DeliveryLostError, toError, WorkerStoppedError } from '../errors.js';
+import { ClosedError, DeliveryLostError, toError, WorkerStoppedError } from '../errors.js';
 import type { FenceSource } from '../fence.js';
 import type { Guard } from '../guard.js';
 import { checkInteger, checkOptions, wrong } from '../options.js';
@@ -72,8 +72,9 @@ export class Worker {
   readonly #draining = new AbortController();
   /** Cuts the wait for running bodies short. */
   readonly #hurry = new AbortController();
+  #started: Promise<void> | undefined;
+  #quieting: Promise<void> | undefined;
   #stopping: Promise<{ aborted: number }> | undefined;
-  #aborted = 0;
 
   constructor(parts: WorkerParts, settings: WorkerSettings) {
     this.#parts = parts;
@@ -81,8 +82,8 @@ export class Worker {
     const draining = this.#draining.signal;
     const waitingRoom = { free: settings.prefetch - settings.concurrency };
     this.#seats = { clock: parts.clock, slots: new Slots(settings.concurrency), waitingRoom, draining };
-    this.#executor = new Executor({ ...parts, claimer: new Claimer({ ...parts, draining }) });
-    this.#policy = new AckPolicy(parts);
+    this.#executor = new Executor({ ...parts, draining, claimer: new Claimer({ ...parts, draining }) });
+    this.#policy = new AckPolicy({ ...parts, draining });
   }
 
   /** Bodies and settlements under way. */
@@ -90,26 +91,51 @@ export class Worker {
     return this.#runs.size;
   }
 
-  /** Resolves when every consumer is attached. */
-  async start(): Promise<void> {
+  /** Resolves when every consumer is attached, or the worker was stopped meanwhile. @throws ClosedError after a stop. */
+  start(): Promise<void> {
+    if (this.#draining.signal.aborted) return Promise.reject(new ClosedError('the worker was stopped: make a new one'));
+    return (this.#started ??= this.#start());
+  }
+
+  async #start(): Promise<void> {
     const { transport, signals } = this.#parts;
-    this.#subscriptions.push(await transport.relay());
+    const { queues, concurrency, prefetch } = this.settings;
     const handler = { deliver: (delivery: Delivery) => this.#take(delivery), lost: () => this.#lost() };
-    for (const queue of this.settings.queues) {
-      this.#subscriptions.push(await transport.consume(queue, this.settings.prefetch, handler));
+    try {
+      await this.#attach(() => transport.relay());
+      for (const queue of queues) await this.#attach(() => transport.consume(queue, prefetch, handler));
+    } catch (error) {
+      await this.quiet();
+      throw error;
     }
-    signals.emit('worker:ready', { queues: this.settings.queues, concurrency: this.settings.concurrency });
+    if (!this.#draining.signal.aborted) signals.emit('worker:ready', { queues, concurrency });
+  }
+
+  /** A stop that comes while a consumer is being attached ends it as well. */
+  async #attach(open: () => Promise<Subscription>): Promise<void> {
+    if (this.#draining.signal.aborted) return;
+    const subscription = await open();
+    this.#subscriptions.push(subscription);
+    if (this.#draining.signal.aborted) await this.#detach();
   }
 
   /** Takes no more work and gives back what has not begun; what runs goes on. */
-  async quiet(): Promise<void> {
-    if (this.#draining.signal.aborted) return;
+  quiet(): Promise<void> {
+    return (this.#quieting ??= this.#quiet());
+  }
+
+  async #quiet(): Promise<void> {
     this.#draining.abort();
-    await Promise.all(this.#subscriptions.map((subscription) => subscription.cancel()));
-    for (const delivery of this.#late.splice(0)) delivery.requeue();
+    await this.#detach();
     for (const run of this.#runs.keys()) if (run.stage === 'waiting') run.delivery.requeue();
     this.#seats.slots.open();
     this.#parts.signals.emit('worker:quiet', { running: this.#runs.size });
+  }
+
+  /** What comes before the broker has heard the cancel is given back after it, else it would come straight again. */
+  async #detach(): Promise<void> {
+    await Promise.all(this.#subscriptions.splice(0).map((subscription) => subscription.cancel()));
+    for (const delivery of this.#late.splice(0)) delivery.requeue();
   }
 
   /**
@@ -124,18 +150,17 @@ export class Worker {
   }
 
   async #stop(): Promise<{ aborted: number }> {
-    await this.quiet();
-    const inTime = await Promise.race([this.#settled(), aborted(this.#hurry.signal)]);
-    if (inTime !== true) {
-      this.#abortAll(
-        () => true,
-        () => new WorkerStoppedError('the worker stops, and the time to finish has passed'),
-      );
-      await this.#settled();
-    }
+    const quiet = this.quiet();
+    const inTime = await Promise.race([quiet.then(() => this.#settled()), aborted(this.#hurry.signal)]);
+    // A broker that does not answer the cancel must not keep the bodies from hearing of the stop.
+    const stopped = (): Error => new WorkerStoppedError('the worker stops, and the time to finish has passed');
+    const count = inTime === true ? 0 : this.#abortAll(() => true, stopped);
+    this.#seats.slots.open();
+    await this.#settled();
     this.#hurry.abort();
-    this.#parts.signals.emit('worker:stopped', { aborted: this.#aborted });
-    return { aborted: this.#aborted };
+    await quiet;
+    this.#parts.signals.emit('worker:stopped', { aborted: count });
+    return { aborted: count };
   }
 
   /** Every delivery is settled; a body that ignores its abort is not waited for. */
@@ -146,7 +171,6 @@ export class Worker {
 
   #take(delivery: Delivery): void {
     if (this.#draining.signal.aborted) {
-      // Given back now it would come straight back, until the broker has heard the cancel.
       this.#late.push(delivery);
       return;
     }
@@ -167,10 +191,12 @@ export class Worker {
   /** A failure that nobody foresaw is never acknowledged. */
   async #broken(run: Run, thrown: unknown): Promise<Outcome> {
     const { signals, clock } = this.#parts;
-    signals.emit('task:failed', { ...run.event(), error: toError(thrown), seconds: 0 });
+    const error = toError(thrown);
+    signals.emit('task:failed', { ...run.event(), error, seconds: 0 });
+    await this.#policy.letGo(run);
     await pause(clock, 1_000, this.#draining.signal);
     run.delivery.requeue();
-    return { kind: 'aborted', error: toError(thrown) };
+    return { kind: 'aborted', error };
   }
 
   /** The broker has given these messages to somebody else: a second run of them may start any moment. */
@@ -178,16 +204,15 @@ export class Worker {
     const gone = (run: Run): boolean => run.delivery.stale && run.definition?.acksLate !== false;
     this.#abortAll(
       gone,
-      () => new DeliveryLostError('the link that delivered this message was lost; it is delivered again'),
+      () => new DeliveryLostError('the link that brought this message was lost; it is delivered again'),
     );
   }
 
-  #abortAll(which: (run: Run) => boolean, reason: () => Error): void {
-    for (const run of this.#runs.keys()) {
-      if (!which(run)) continue;
-      if (run.stage === 'running') this.#aborted++;
-      run.abort(reason());
-    }
+  /** Returns how many bodies were aborted by it. */
+  #abortAll(which: (run: Run) => boolean, reason: () => Error): number {
+    const runs = [...this.#runs.keys()].filter((run) => which(run) && run.aborted === undefined);
+    for (const run of runs) run.abort(reason());
+    return runs.filter(({ stage }) => stage === 'running').length;
   }
 }
 

@@ -260,3 +260,102 @@ onEveryStage('a worker', (stage) => {
     gate.open();
   });
 });
+
+onEveryStage('a worker in trouble', (stage) => {
+  it('publishes a failing task once per retry, also with no room to wait in', async () => {
+    class Loans {
+      @Task({ queue: stage.queue, retry: { attempts: 2, delay: 600, jitter: false } })
+      async recompute(loanId: number) {
+        throw new Error(`no loan ${loanId}`);
+      }
+    }
+    const published: string[] = [];
+    const app = stage.app([Loans], { onPublish: (queue) => published.push(queue) });
+    const dead = stage.count(app, 'task:dead');
+    await app.worker({ concurrency: 2, prefetch: 2 }).start();
+    await Promise.all([1, 2, 3].map((loanId) => app.tasks(Loans).recompute(loanId)));
+    await eventually(() => expect(dead.total).to.equal(3));
+    // Each is published three times: enqueued, retried, buried.
+    expect(published).to.have.length(9);
+  });
+
+  it('buries what throws something that is no proper error', async () => {
+    const odd: unknown[] = [Object.create(null), Object.assign(new Error('x'), { message: { a: 1 } }), undefined];
+    class Loans {
+      @Task({ queue: stage.queue, retry: 1 })
+      async recompute(index: number) {
+        throw odd[index];
+      }
+    }
+    const app = stage.app([Loans]);
+    const dead = stage.count(app, 'task:dead');
+    const started = stage.count(app, 'task:started');
+    await app.worker().start();
+    await Promise.all(odd.map((_, index) => app.tasks(Loans).recompute(index)));
+    await eventually(() => expect(dead.total).to.equal(3));
+    expect(started.total).to.equal(3);
+    expect(await stage.dead()).to.have.length(3);
+  });
+
+  it('begins nothing any more once it drains, and gives everything back', async () => {
+    const gate = new Gate();
+    class Loans {
+      @Task({ queue: stage.queue })
+      async recompute(loanId: number) {
+        await gate.pass();
+        return loanId;
+      }
+    }
+    const app = stage.app([Loans]);
+    const worker = app.worker({ concurrency: 1 });
+    await worker.start();
+    await Promise.all([1, 2, 3, 4].map((loanId) => app.tasks(Loans).recompute(loanId)));
+    await eventually(() => expect(gate.arrivals).to.equal(1));
+    await app.tasks(Loans, { delay: 900 }).recompute(5);
+    const quiet = worker.quiet();
+    gate.open();
+    await quiet;
+    await worker.stop();
+    expect(gate.arrivals).to.equal(1);
+    await eventually(async () => expect(await stage.ready()).to.equal(4));
+  });
+
+  it('starts once, and not again after a stop', async () => {
+    class Loans {
+      @Task({ queue: stage.queue })
+      async recompute(loanId: number) {
+        return loanId;
+      }
+    }
+    const app = stage.app([Loans]);
+    const worker = app.worker();
+    const ready = stage.count(app, 'worker:ready');
+    await Promise.all([worker.start(), worker.start()]);
+    expect(ready.total).to.equal(1);
+    expect(await worker.stop()).to.deep.equal({ aborted: 0 });
+    const refused = await worker.start().catch((error: unknown) => error);
+    expect(refused).to.have.property('code', 'CLOSED');
+    await app.tasks(Loans).recompute(1);
+    await eventually(async () => expect(await stage.ready()).to.equal(1));
+  });
+
+  it('frees the key of an early-acked task whose retry cannot be published, and says so', async () => {
+    class Loans {
+      @Task({ queue: stage.queue, unique: 'loan:<loanId>', acksLate: false, retry: { attempts: 2, delay: 10 } })
+      async recompute(loanId: number) {
+        await stage.removeQueue();
+        throw new Error(`no loan ${loanId}`);
+      }
+    }
+    const app = stage.app([Loans]);
+    const failed = stage.count(app, 'publish:failed');
+    const worker = app.worker();
+    await worker.start();
+    await app.tasks(Loans).recompute(1);
+    await eventually(() => expect(failed.total).to.be.at.least(1));
+    expect(await stage.record('Loans.recompute', 'loan:1')).to.include({ phase: 'queued' });
+    await worker.stop({ timeout: 0 });
+    expect((await stage.record('Loans.recompute', 'loan:1'))?.owner).to.equal(undefined);
+    await stage.restoreQueue();
+  });
+});

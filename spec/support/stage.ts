@@ -53,8 +53,13 @@ export class Stage {
   }
 
   /** An app with links of its own, closed after the test. */
-  app(services: readonly (abstract new () => object)[], options: { publishTimeout?: number } = {}): App {
-    const app = createApp({ ...this.parts.links(), services, namespace: NAMESPACE, ...options });
+  app(
+    services: readonly (abstract new () => object)[],
+    { onPublish }: { onPublish?: (queue: string) => void } = {},
+  ): App {
+    const links = this.parts.links();
+    const broker = onPublish === undefined ? links.broker : spied(this.parts.observe().transport, onPublish);
+    const app = createApp({ ...links, broker, services, namespace: NAMESPACE });
     this.#apps.push(app);
     return app;
   }
@@ -119,6 +124,19 @@ export class Stage {
     if (this.#observer === undefined) throw new Error('the stage is used outside a test');
     return this.#observer;
   }
+}
+
+/** The same transport, which tells of every publish. */
+function spied(transport: Transport, onPublish: (queue: string) => void): Transport {
+  const get = (_: object, name: string): unknown => {
+    const method: unknown = Reflect.get(transport, name);
+    if (typeof method !== 'function') return method;
+    return (...args: [{ queue: string }]): unknown => {
+      if (name === 'publish') onPublish(args[0].queue);
+      return Reflect.apply(method, transport, args);
+    };
+  };
+  return new Proxy(transport, { get: get as never });
 }
 
 async function memoryParts(): Promise<Parts> {

@@ -9,6 +9,7 @@ import { amqpUrl, frameOf, fresh, Inbox, rabbit, rejection } from '../support/tr
 const TIMEOUT = 10_000;
 
 describe('a RabbitMQ transport whose links are cut', () => {
+  const namespace = fresh('ns');
   let proxy: TcpProxy;
   let transport: Transport;
   let queue: string;
@@ -18,7 +19,7 @@ describe('a RabbitMQ transport whose links are cut', () => {
 
   beforeEach(async () => {
     proxy = await startProxy(amqpUrl());
-    transport = rabbit(fresh('ns'), proxy.url);
+    transport = rabbit(namespace, proxy.url);
     queue = fresh('work');
     await transport.connect(TIMEOUT);
     await transport.declare([{ name: queue }]);

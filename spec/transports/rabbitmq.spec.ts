@@ -15,12 +15,11 @@ import { amqpUrl, frameOf, fresh, Inbox, rabbit, rejection } from '../support/tr
 const TIMEOUT = 10_000;
 
 describe('a RabbitMQ transport', () => {
-  let namespace: string;
+  const namespace = fresh('ns');
   let transport: Transport;
   let queue: string;
 
   beforeEach(async () => {
-    namespace = fresh('ns');
     transport = rabbit(namespace);
     queue = fresh('work');
     await transport.connect(TIMEOUT);

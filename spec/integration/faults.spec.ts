@@ -1,0 +1,170 @@
+import { expect } from 'chai';
+import { createApp, Task, taskContext, type Guard, type HoldAnswer } from 'solotask';
+import { systemClock } from '../../lib/clock.js';
+import { createMemoryGuard } from '../../lib/guards/memory.js';
+import { createMemoryTransport, MemoryBroker } from '../../lib/transports/memory.js';
+import { eventually } from '../support/eventually.js';
+import { Gate } from '../support/gate.js';
+
+type Answers = Partial<Record<keyof Guard, (real: () => Promise<unknown>) => Promise<unknown>>>;
+
+/** A real guard, some of whose answers a spec replaces or delays. */
+function faulty(answers: Answers): Guard {
+  const guard = createMemoryGuard({ clock: systemClock });
+  const get = (_: object, name: string): unknown => {
+    const method: unknown = Reflect.get(guard, name);
+    if (typeof method !== 'function') return method;
+    return (...args: unknown[]): unknown => {
+      const real = (): Promise<unknown> => Reflect.apply(method, guard, args) as Promise<unknown>;
+      return answers[name as keyof Guard]?.(real) ?? real();
+    };
+  };
+  return new Proxy(guard, { get: get as never });
+}
+
+describe('when Redis or the broker fails at a chosen moment', () => {
+  const broker = (): ReturnType<typeof createMemoryTransport> => createMemoryTransport({ clock: systemClock });
+
+  it('keeps messages where they are while Redis is away, instead of sending them round', async () => {
+    let away = true;
+    let bodies = 0;
+    let claims = 0;
+    let published = 0;
+    const locks = faulty({
+      claimRunning: async (real) => (claims++, away ? { outcome: 'unavailable', cause: undefined } : real()),
+    });
+    class Loans {
+      @Task({ queue: 'away', unique: 'loan:<loanId>' })
+      async recompute(loanId: number) {
+        bodies++;
+        return loanId;
+      }
+    }
+    const transport = broker();
+    const publish = transport.publish.bind(transport);
+    transport.publish = (outgoing) => (published++, publish(outgoing));
+    await using app = createApp({ broker: transport, locks, services: [Loans] });
+    await Promise.all(Array.from({ length: 50 }, (_, loanId) => app.tasks(Loans).recompute(loanId)));
+    await app.worker({ concurrency: 5 }).start();
+    await eventually(() => expect(claims).to.be.above(15));
+    expect(published).to.equal(50);
+    away = false;
+    await eventually(() => expect(bodies).to.equal(50));
+    expect(published).to.equal(50);
+  });
+
+  it('tells concurrent enqueues of one key of an outage together', async () => {
+    const locks = faulty({ claimPublishing: async () => ({ outcome: 'unavailable', cause: undefined }) });
+    class Loans {
+      @Task({ queue: 'outage', unique: 'loan:<loanId>' })
+      async recompute(loanId: number) {
+        return loanId;
+      }
+    }
+    await using app = createApp({ broker: broker(), locks, services: [Loans] });
+    const asked = Date.now();
+    const calls = Array.from({ length: 20 }, () =>
+      app
+        .tasks(Loans)
+        .recompute(1)
+        .catch((error: unknown) => error),
+    );
+    for (const refused of await Promise.all(calls)) expect(refused).to.have.property('code', 'LOCK_UNAVAILABLE');
+    expect(Date.now() - asked).to.be.below(3_000);
+  });
+
+  it('does not repeat a good run whose release was not answered for a moment', async () => {
+    let silent = 2;
+    let bodies = 0;
+    const locks = faulty({
+      release: async (real): Promise<HoldAnswer | unknown> => (silent-- > 0 ? 'unknown' : real()),
+    });
+    class Loans {
+      @Task({ queue: 'silent', unique: 'loan:<loanId>' })
+      async recompute(loanId: number) {
+        bodies++;
+        return loanId;
+      }
+    }
+    await using app = createApp({ broker: broker(), locks, services: [Loans] });
+    let ended = 0;
+    app.on('task:succeeded', () => ended++);
+    await app.worker().start();
+    await app.tasks(Loans).recompute(1);
+    await eventually(() => expect(ended).to.equal(1));
+    expect(bodies).to.equal(1);
+  });
+
+  it('puts back, never acks, a run whose release nobody answers, and finds it done afterwards', async () => {
+    let silent = true;
+    let bodies = 0;
+    const locks = faulty({ release: async (real) => (silent ? (await real(), 'unknown') : real()) });
+    class Loans {
+      @Task({ queue: 'unanswered', unique: 'loan:<loanId>' })
+      async recompute(loanId: number) {
+        bodies++;
+        return loanId;
+      }
+    }
+    await using app = createApp({ broker: broker(), locks, services: [Loans] });
+    const recovered: boolean[] = [];
+    app.on('task:succeeded', (event) => recovered.push(event.recovered));
+    await app.worker().start();
+    await app.tasks(Loans).recompute(1);
+    await eventually(() => expect(recovered).to.deep.equal([true]));
+    silent = false;
+    expect(bodies).to.equal(1);
+  });
+
+  it('aborts a run at the end of its lease, although a renewal is still on its way', async () => {
+    const locks = faulty({ renew: () => new Promise(() => {}) });
+    const lost = new Gate();
+    let after = Number.NaN;
+    class Loans {
+      @Task({ queue: 'lease', unique: { key: 'loan:<loanId>', lease: 300 } })
+      async recompute(loanId: number) {
+        const began = Date.now();
+        if (!Number.isNaN(after)) return loanId;
+        await new Promise((resolve) => taskContext().signal.addEventListener('abort', resolve, { once: true }));
+        after = Date.now() - began;
+        lost.open();
+        return loanId;
+      }
+    }
+    await using app = createApp({ broker: broker(), locks, services: [Loans] });
+    await app.worker().start();
+    await app.tasks(Loans).recompute(1);
+    await lost.pass();
+    expect(after).to.be.within(250, 900);
+  });
+
+  it('aborts bodies at the timeout of a stop, although the broker does not answer the cancel', async () => {
+    const transport = createMemoryTransport({ clock: systemClock, broker: new MemoryBroker(systemClock) });
+    const consume = transport.consume.bind(transport);
+    const answered = new Gate();
+    transport.consume = async (...args) => {
+      const { cancel, ...subscription } = await consume(...args).then((real) => ({ cancel: () => real.cancel() }));
+      return { ...subscription, cancel: () => answered.pass().then(cancel) };
+    };
+    let aborted = false;
+    const began = new Gate();
+    class Loans {
+      @Task({ queue: 'mute' })
+      async recompute(loanId: number) {
+        void began.pass();
+        await new Promise((resolve) => taskContext().signal.addEventListener('abort', resolve, { once: true }));
+        aborted = true;
+        return loanId;
+      }
+    }
+    await using app = createApp({ broker: transport, locks: 'memory:', services: [Loans] });
+    const worker = app.worker();
+    await worker.start();
+    await app.tasks(Loans).recompute(1);
+    await eventually(() => expect(began.arrivals).to.equal(1));
+    const stopping = worker.stop({ timeout: 50 });
+    await eventually(() => expect(aborted).to.equal(true), { timeout: 1_000 });
+    answered.open();
+    expect(await stopping).to.deep.equal({ aborted: 1 });
+  });
+});
