@@ -62,6 +62,7 @@ export class Floor {
 
   /** Takes along what the benchmark has left in servers that live on. */
   async close() {
+    if (this.#redis === undefined) return;
     await this.#channel.deleteQueue(QUEUE);
     await this.#channel.deleteQueue(`${QUEUE}.dead`);
     await this.#connection.close();
