@@ -51,6 +51,10 @@ async function launch({ options, version, log, looks, stopper }: Launch): Promis
   settleAddresses(app, process.env);
   for (const warning of app.warnings) log.warn({ event: 'app:warning' }, warning);
   logEvents(app, log);
+  // Waiting does not mend a login that is refused while the worker runs: its supervisor has to hear of it.
+  app.on('broker:disconnected', ({ error }) => {
+    if (error !== undefined && codeOf(error) === 'ACCESS_REFUSED') stopper.crash(error, 'RabbitMQ refuses this worker');
+  });
   const text = `connecting to RabbitMQ and Redis, up to ${options.connectTimeout / 1000} s`;
   log.info({ event: 'worker:connecting' }, text);
   const addresses = await app.connect({ timeout: options.connectTimeout, name: looks.worker });

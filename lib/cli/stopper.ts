@@ -34,11 +34,14 @@ export class Stopper {
     process.on('SIGTERM', () => this.#terminate('SIGTERM'));
     process.on('SIGINT', () => this.#interrupt());
     // Rejections that nobody handles arrive here too, as Node's default has it.
-    process.on('uncaughtException', (error, origin) => {
-      this.#crashed = true;
-      this.#log.error({ event: 'worker:crashed', error }, `an error that nobody caught (${origin}): ${error.message}`);
-      this.#terminate('this error');
-    });
+    process.on('uncaughtException', (error, origin) => this.crash(error, `an error that nobody caught (${origin})`));
+  }
+
+  /** What the process cannot go on after: finishes what runs, and ends with status 1. */
+  crash(error: Error, what: string): void {
+    this.#crashed = true;
+    this.#log.error({ event: 'worker:crashed', error }, `${what}: ${error.message}`);
+    this.#terminate('this error');
   }
 
   /** From now on there is something to finish. Before, a signal ends the process at once. */

@@ -5,7 +5,7 @@ interface Servers {
 
 /** tools/servers.js of this repository, outside of what the compiler sees. */
 interface ServersModule {
-  startServers(options: { rabbit: 0 | 1; redis: 0 | 1 }): Promise<Servers>;
+  readonly startServers: (options: { rabbit: 0 | 1; redis: 0 | 1 }) => Promise<Servers>;
 }
 
 /**

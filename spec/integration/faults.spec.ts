@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { createApp, Task, taskContext, type Guard, type HoldAnswer } from 'solotask';
+import { createApp, Task, taskContext, UnroutableError, type Guard } from 'solotask';
 import { systemClock } from '../../lib/clock.js';
 import { createMemoryGuard } from '../../lib/guards/memory.js';
 import { createMemoryTransport, MemoryBroker } from '../../lib/transports/memory.js';
@@ -16,7 +16,8 @@ function faulty(answers: Answers): Guard {
     if (typeof method !== 'function') return method;
     return (...args: unknown[]): unknown => {
       const real = (): Promise<unknown> => Reflect.apply(method, guard, args) as Promise<unknown>;
-      return answers[name as keyof Guard]?.(real) ?? real();
+      const answer = answers[name as keyof Guard];
+      return answer === undefined ? real() : answer(real);
     };
   };
   return new Proxy(guard, { get: get as never });
@@ -26,12 +27,15 @@ describe('when Redis or the broker fails at a chosen moment', () => {
   const broker = (): ReturnType<typeof createMemoryTransport> => createMemoryTransport({ clock: systemClock });
 
   it('keeps messages where they are while Redis is away, instead of sending them round', async () => {
-    let away = true;
+    const redis = { away: true };
     let bodies = 0;
     let claims = 0;
     let published = 0;
     const locks = faulty({
-      claimRunning: async (real) => (claims++, away ? { outcome: 'unavailable', cause: undefined } : real()),
+      claimRunning: (real) => {
+        claims++;
+        return redis.away ? Promise.resolve({ outcome: 'unavailable', cause: undefined }) : real();
+      },
     });
     class Loans {
       @Task({ queue: 'away', unique: 'loan:<loanId>' })
@@ -48,7 +52,7 @@ describe('when Redis or the broker fails at a chosen moment', () => {
     await app.worker({ concurrency: 5 }).start();
     await eventually(() => expect(claims).to.be.above(15));
     expect(published).to.equal(50);
-    away = false;
+    redis.away = false;
     await eventually(() => expect(bodies).to.equal(50));
     expect(published).to.equal(50);
   });
@@ -77,7 +81,7 @@ describe('when Redis or the broker fails at a chosen moment', () => {
     let silent = 2;
     let bodies = 0;
     const locks = faulty({
-      release: async (real): Promise<HoldAnswer | unknown> => (silent-- > 0 ? 'unknown' : real()),
+      release: async (real) => (silent-- > 0 ? 'unknown' : real()),
     });
     class Loans {
       @Task({ queue: 'silent', unique: 'loan:<loanId>' })
@@ -215,5 +219,49 @@ describe('when Redis or the broker fails at a chosen moment', () => {
     expect(refused).to.have.property('code', 'DUPLICATE_UNDECIDED');
     confirmed.open();
     expect(await first).to.include({ status: 'enqueued' });
+  });
+
+  it('drops no message for a holder that is still publishing: it may never come', async () => {
+    const shared = new MemoryBroker(systemClock);
+    const transport = () => createMemoryTransport({ clock: systemClock, broker: shared });
+    let claims = 0;
+    const locks = faulty({
+      claimRunning: (real) => {
+        claims++;
+        return real();
+      },
+    });
+    const seen: number[] = [];
+    class Loans {
+      @Task({ queue: 'evidence', unique: { key: 'loan', ttl: 100 } })
+      async recompute(call: number) {
+        seen.push(call);
+      }
+    }
+    await using app = createApp({ broker: transport(), locks, services: [Loans] });
+    await app.tasks(Loans).recompute(1);
+    const late = transport();
+    const refused = new Gate();
+    late.publish = async () => {
+      await refused.pass();
+      throw new UnroutableError('nobody takes it');
+    };
+    await using other = createApp({ broker: late, locks, services: [Loans] });
+    // The first message has waited longer than its ttl, so its key is free for another, whose publish fails in the end.
+    const failing = await eventually(async () => {
+      const call = other.tasks(Loans).recompute(2);
+      call.catch(() => {});
+      await Promise.race([call, eventually(() => expect(refused.arrivals).to.equal(1), { timeout: 50 })]);
+      expect(refused.arrivals).to.equal(1);
+      return { call };
+    });
+    const waiting = new Gate();
+    app.on('task:discarded', () => void waiting.pass());
+    await app.worker().start();
+    await eventually(() => expect(claims).to.be.above(1));
+    refused.open();
+    expect(await failing.call.catch((error: unknown) => error)).to.have.property('code', 'UNROUTABLE');
+    await eventually(() => expect(seen).to.deep.equal([1]));
+    expect(waiting.arrivals).to.equal(0);
   });
 });
