@@ -119,6 +119,21 @@ describe('death and return, with processes of their own on RabbitMQ and Redis', 
     expect(await ready()).to.equal(0);
   });
 
+  // D1, W1: what the essay's worker recipe lost, refused by its own lock
+  it('runs the task of a killed worker under the worker recipe too, and does not drop it for its own lock', async () => {
+    const first = await worker({ RECIPE: 'worker', BODY: 'hold' });
+    await start({ RECIPE: 'worker', ROLE: 'producer', CALLS: '1' }).gone();
+    await first.hears('started');
+    const second = await worker({ RECIPE: 'worker' });
+    await first.kill('SIGKILL');
+    const killed = Date.now();
+    await second.hears('task:succeeded');
+    expect(Date.now() - killed).to.be.below(LEASE + 2_000);
+    expect(everybody('task:discarded')).to.have.length(0);
+    expect(everybody('started')).to.have.length(2);
+    expect(await ready()).to.equal(0);
+  });
+
   // D2
   it('finds done, and does not run again, what was killed between release and ack', async () => {
     const first = await worker({ DIE: 'guard.release after' });

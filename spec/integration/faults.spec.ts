@@ -46,7 +46,10 @@ describe('when Redis or the broker fails at a chosen moment', () => {
     }
     const transport = broker();
     const publish = transport.publish.bind(transport);
-    transport.publish = (outgoing) => (published++, publish(outgoing));
+    transport.publish = (outgoing) => {
+      published++;
+      return publish(outgoing);
+    };
     await using app = createApp({ broker: transport, locks, services: [Loans] });
     await Promise.all(Array.from({ length: 50 }, (_, loanId) => app.tasks(Loans).recompute(loanId)));
     await app.worker({ concurrency: 5 }).start();
