@@ -118,7 +118,11 @@ export class Link {
   /** Resolves when the connection is gone. */
   async #life(model: ChannelModel): Promise<void> {
     const { name } = this.#settings;
-    const over = this.#watch(model);
+    let blocked = false;
+    const over = this.#watch(model, (raised, reason) => {
+      blocked = raised;
+      this.#settings.events().blocked(raised, reason);
+    });
     if (this.#stop.signal.aborted || isOver(model)) {
       socketOf(model).destroy();
       return;
@@ -138,17 +142,18 @@ export class Link {
       error,
     );
     this.#up = deferred();
+    if (blocked) this.#settings.events().blocked(false, undefined);
     this.#settings.events().disconnected(name, error);
   }
 
-  #watch(model: ChannelModel): Promise<Error | undefined> {
-    const { events } = this.#settings;
+  /** Resolves when the connection is gone. */
+  #watch(model: ChannelModel, blocked: TransportEvents['blocked']): Promise<Error | undefined> {
     return new Promise((resolve) => {
       let reason: Error | undefined;
       model.on('error', (error) => (reason = error));
       model.on('close', (error) => resolve(reason ?? error));
-      model.on('blocked', (why) => events().blocked(true, why));
-      model.on('unblocked', () => events().blocked(false, undefined));
+      model.on('blocked', (why) => blocked(true, why));
+      model.on('unblocked', () => blocked(false, undefined));
     });
   }
 }

@@ -37,6 +37,7 @@ export class Publisher {
   readonly #stop = new AbortController();
   readonly #opened: Deferred<void> = deferred();
   #sentBytes = 0;
+  #model: ChannelModel | undefined;
   #channel: ConfirmChannel | undefined;
   #tag = 0;
   #blocked = false;
@@ -108,7 +109,17 @@ export class Publisher {
     }
   }
 
+  /** An alarm outlives the channels of its connection. */
+  #follow(model: ChannelModel): void {
+    if (this.#model === model) return;
+    this.#model = model;
+    this.#blocked = false;
+    model.on('blocked', () => this.#hold({ blocked: true }));
+    model.on('unblocked', () => this.#hold({ blocked: false }));
+  }
+
   async #life(model: ChannelModel): Promise<Error | undefined> {
+    this.#follow(model);
     const lost = deferred<Error | undefined>();
     const channel = await openChannel(model, 'confirm', (error) => {
       this.#lost(error);
@@ -118,12 +129,10 @@ export class Publisher {
     channel.on('nack', ({ deliveryTag, multiple }) => this.#confirmed(deliveryTag, multiple, false));
     channel.on('return', (message) => this.#returned(message));
     channel.on('drain', () => this.#hold({ full: false }));
-    model.on('blocked', () => this.#hold({ blocked: true }));
-    model.on('unblocked', () => this.#hold({ blocked: false }));
     this.#channel = channel;
     this.#tag = 0;
     this.#opened.resolve();
-    this.#hold({ full: false, blocked: false });
+    this.#hold({ full: false });
     return lost.promise;
   }
 
