@@ -267,4 +267,31 @@ describe('when Redis or the broker fails at a chosen moment', () => {
     await eventually(() => expect(seen).to.deep.equal([1]));
     expect(waiting.arrivals).to.equal(0);
   });
+
+  it('acks a failed delivery only after its retry was confirmed', async () => {
+    const shared = new MemoryBroker(systemClock);
+    const transport = createMemoryTransport({ clock: systemClock, broker: shared });
+    const publish = transport.publish.bind(transport);
+    const confirmed = new Gate();
+    transport.publish = async (outgoing) => {
+      // The link is lost before anything of the retry was sent.
+      if (outgoing.frame.headers['attempt'] === 2 && confirmed.arrivals === 0) await confirmed.pass();
+      await publish(outgoing);
+    };
+    const attempts: number[] = [];
+    class Loans {
+      @Task({ queue: 'confirmed', retry: { attempts: 2, delay: 10 } })
+      async recompute(loanId: number) {
+        attempts.push(taskContext().attempt);
+        if (attempts.length === 1) throw new Error(`no loan ${loanId}`);
+      }
+    }
+    await using app = createApp({ broker: transport, locks: 'memory:', services: [Loans] });
+    await app.worker().start();
+    await app.tasks(Loans).recompute(1);
+    await eventually(() => expect(confirmed.arrivals).to.equal(1));
+    shared.dropConnections();
+    await eventually(() => expect(attempts).to.deep.equal([1, 1]));
+    confirmed.open();
+  });
 });
