@@ -13,6 +13,13 @@ export interface PublishEnds {
   readonly reject: (error: Error) => void;
 }
 
+/**
+ * How long a negative confirm is answered by another try, ms. A quorum queue gives one for every reason it cannot take
+ * the message just now: it was declared by somebody else a moment ago and has no leader yet (seen on 3.10.8), or it
+ * elects a new one. A queue that is full gives the same one, and says no for longer.
+ */
+const REFUSED_FOR = 3_000;
+
 /** A publish without an outcome yet. */
 export class PendingPublish {
   readonly outgoing: Outgoing;
@@ -27,6 +34,8 @@ export class PendingPublish {
   unknown = false;
   /** The broker gave the last copy back. */
   returned = false;
+  /** When the broker refused it for the first time, by the monotonic clock. */
+  #refused = Infinity;
 
   /** `over`: once it has aborted, the deadline has passed. */
   constructor(outgoing: Outgoing, deadline: number, ends: PublishEnds, over?: AbortSignal) {
@@ -64,8 +73,15 @@ export class PendingPublish {
     this.unknown ||= !this.returned && this.outgoing.frame.body.length <= largest;
   }
 
-  /** A negative confirm: that copy is not stored. An earlier one may be. */
-  refused(): void {
+  /** A negative confirm: that copy is not stored. An earlier one may be. True when it shall be sent again. */
+  refused(now: number): boolean {
+    this.#refused = Math.min(this.#refused, now);
+    if (now < Math.min(this.#refused + REFUSED_FOR, this.deadline)) return true;
+    this.#refuse();
+    return false;
+  }
+
+  #refuse(): void {
     if (this.unknown) this.#outcomeUnknown('and a further copy was refused');
     else this.reject(new PublishRefusedError(`RabbitMQ refuses the message for '${this.outgoing.queue}'`, this.data));
   }
@@ -73,7 +89,8 @@ export class PendingPublish {
   /** Its time is up. `sent`: it waits for a confirm. */
   expire(sent: boolean, cause: Error | undefined): void {
     const time = `within ${this.outgoing.timeout} ms`;
-    if (sent || this.unknown) this.#outcomeUnknown(time, cause);
+    if (!sent && this.#refused < Infinity) this.#refuse();
+    else if (sent || this.unknown) this.#outcomeUnknown(time, cause);
     else this.reject(new BrokerUnavailableError(`RabbitMQ did not take the message ${time}`, this.data, cause));
   }
 

@@ -15,7 +15,7 @@ const WINDOW = 1_000;
 const WINDOW_BYTES = 16 * 1024 * 1024;
 /** Publishes that may wait for the window; one more is a process that produces faster than its broker takes. */
 const BACKLOG = 100_000;
-/** ms between looks at the deadlines; one timer for all of them. */
+/** ms between looks at the deadlines and at what was refused; one timer for all of them. */
 const SWEEP = 100;
 const TOO_LARGE = /message size \d+ is larger than configured max size (\d+)/;
 
@@ -34,6 +34,8 @@ export class Publisher {
   readonly #waiting = new PublishBacklog();
   /** By delivery tag, in the order of the tags. */
   readonly #sent = new Map<number, PendingPublish>();
+  /** Refused, and sent again at the next sweep. */
+  #refused: PendingPublish[] = [];
   readonly #stop = new AbortController();
   readonly #opened: Deferred<void> = deferred();
   #sentBytes = 0;
@@ -60,7 +62,7 @@ export class Publisher {
   /** Settles as `Transport.publish` does; as if its time were up soon after `over` has aborted. */
   publish(outgoing: Outgoing, over?: AbortSignal): Promise<void> {
     if (this.#over !== undefined) return Promise.reject(this.#over);
-    if (this.#waiting.size >= BACKLOG) {
+    if (this.#waiting.size + this.#refused.length >= BACKLOG) {
       const text = `${BACKLOG} messages wait for RabbitMQ to take them`;
       return Promise.reject(new BrokerUnavailableError(text, { waiting: BACKLOG }));
     }
@@ -87,7 +89,7 @@ export class Publisher {
   }
 
   get #pending(): number {
-    return this.#waiting.size + this.#sent.size;
+    return this.#waiting.size + this.#sent.size + this.#refused.length;
   }
 
   /** Ends by the rejection of `ready`: closed, or refused for good. */
@@ -200,7 +202,7 @@ export class Publisher {
     const pending = this.#take(tag);
     if (pending === undefined) return;
     if (accepted) pending.confirmed();
-    else pending.refused();
+    else if (pending.refused(this.#settings.clock.monotonic())) this.#refused.push(pending);
   }
 
   #take(tag: number): PendingPublish | undefined {
@@ -243,6 +245,8 @@ export class Publisher {
   }
 
   #sweep(): void {
+    this.#waiting.unshift(this.#refused);
+    this.#refused = [];
     const now = this.#settings.clock.monotonic();
     const cause = this.#settings.link.lastError;
     for (const pending of this.#waiting.overdue(now)) pending.expire(false, cause);
@@ -260,6 +264,8 @@ export class Publisher {
     this.#stop.abort();
     this.#opened.reject(this.#over);
     this.#channel = undefined;
+    this.#waiting.unshift(this.#refused);
+    this.#refused = [];
     for (const pending of this.#waiting.drain()) pending.abandon(this.#over);
     for (const tag of this.#sent.keys()) this.#take(tag)?.abandon(this.#over, true);
     this.#sweeper?.cancel();

@@ -116,6 +116,43 @@ describe('a RabbitMQ transport', () => {
     await fine;
   });
 
+  describe('a queue that is full', () => {
+    const full = async (): Promise<string> => {
+      const name = fresh('full');
+      const args = { 'x-queue-type': 'quorum', 'x-max-length': 1, 'x-overflow': 'reject-publish' };
+      await onRawChannel((channel) => channel.assertQueue(name, { durable: true, arguments: args }));
+      // A quorum queue notices its limit late: it takes one or two more.
+      for (;;) {
+        const error = await transport.publish({ queue: name, frame: frameOf(), timeout: 1_000 }).then(
+          () => undefined,
+          (refused: unknown) => refused,
+        );
+        if (error === undefined) continue;
+        expect(error).to.be.instanceOf(PublishRefusedError);
+        return name;
+      }
+    };
+
+    it('refuses a message in the end, and other queues get theirs meanwhile', async () => {
+      const name = await full();
+      let over = false;
+      const refused = rejection(transport.publish({ queue: name, frame: frameOf(), timeout: 2_000 })).finally(() => {
+        over = true;
+      });
+      await transport.publish({ queue, frame: frameOf(), timeout: TIMEOUT });
+      expect(over).to.equal(false);
+      expect(await refused).to.be.instanceOf(PublishRefusedError);
+    });
+
+    it('gets a message that it refused at first, once it takes some again', async () => {
+      const name = await full();
+      const published = transport.publish({ queue: name, frame: frameOf(), timeout: TIMEOUT });
+      await onRawChannel((channel) => channel.purgeQueue(name));
+      await published;
+      expect((await transport.figures(name)).ready).to.equal(1);
+    });
+  });
+
   it('survives a consumer that the broker cancels, and finds its queue again', async () => {
     const inbox = new Inbox({ ack: true });
     await transport.consume(queue, 1, inbox);
