@@ -60,8 +60,24 @@ export class PublishOutcomeUnknownError extends kind('PUBLISH_UNKNOWN') {}
 /** A queue exists with other arguments than those it would be declared with. */
 export class QueueMismatchError extends kind('QUEUE_MISMATCH') {}
 
+/** A duplicate of a task with `onDuplicate: 'reject'`; `data.holder` is the id of the task that has the key. */
+export class DuplicateTaskError extends kind('DUPLICATE') {}
+
 /** `result()` was called, and the app keeps no results. */
 export class ResultsDisabledError extends kind('RESULTS_DISABLED') {}
+/** Where results are kept cannot be reached. */
+export class ResultsUnavailableError extends kind('RESULTS_UNAVAILABLE') {}
+/** There was no result within the timeout of `result()`; the task may still run. */
+export class ResultTimeoutError extends kind('RESULT_TIMEOUT') {}
+/** The task failed: `message` and `data.type` are those of the error on the worker, its stack is in `remoteStack`. */
+export class TaskFailedError extends TaskError {
+  readonly remoteStack: string | undefined;
+
+  constructor(message: string, remoteStack: string | undefined, data: ErrorData = {}) {
+    super('TASK_FAILED', message, data);
+    this.remoteStack = remoteStack;
+  }
+}
 
 /** A message that is no task message: wrong content type, not JSON, not three elements. */
 export class UnreadableMessageError extends kind('UNREADABLE') {}

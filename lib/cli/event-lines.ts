@@ -1,4 +1,4 @@
-import type { App } from '../app.js';
+import type { App } from '../app/app.js';
 import type { EventName, LogLevel, TaskEvents } from '../signals.js';
 import type { Log } from './log.js';
 

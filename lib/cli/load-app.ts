@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { App } from '../app.js';
+import type { App } from '../app/app.js';
 import { ConfigError, toError } from '../errors.js';
 import { EXIT, exitCode, oneLine } from './exit.js';
 

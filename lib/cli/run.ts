@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import type { App, AppWorker } from '../app.js';
+import type { App, AppWorker } from '../app/app.js';
 import { pause, systemClock } from '../clock.js';
 import { toError } from '../errors.js';
 import { hint } from '../nearest.js';

@@ -11,11 +11,11 @@ import {
 import type { FenceSource } from '../fence.js';
 import type { Guard, Identity } from '../guard.js';
 import type { MessageLock } from '../message.js';
-import { pack } from '../payload.js';
+import { pack } from '../declarations/payload.js';
 import type { DiscardReason, Signals } from '../signals.js';
 import type { TaskDefinition } from '../task-definition.js';
 import type { Transport } from '../transport.js';
-import { PUBLISH_WINDOW, recordName } from '../uniqueness.js';
+import { PUBLISH_WINDOW, recordName } from '../declarations/uniqueness.js';
 import { Flight } from './flights.js';
 import { Receipt, type ReceiptHolder } from './receipt.js';
 import { Reservation } from './reservation.js';
@@ -40,13 +40,17 @@ export interface EnqueueSettings {
   readonly delay?: number;
 }
 
-/** A call on its way to becoming a message. */
-interface Job {
+/** A checked call, on its way to becoming a message. */
+export interface Call {
   readonly definition: TaskDefinition;
   readonly args: readonly unknown[];
   readonly id: string;
   readonly key: string | undefined;
   readonly delay: number;
+}
+
+/** A call that is being enqueued. */
+interface Job extends Call {
   /** By `clock.monotonic()`. */
   readonly deadline: number;
 }
@@ -77,27 +81,43 @@ export class Client {
     this.#reservation = new Reservation(parts);
   }
 
-  /** Resolves once the broker has the message, or a holder that covers the call is known. */
-  async enqueue(
-    definition: TaskDefinition,
-    args: readonly unknown[],
-    settings: EnqueueSettings = {},
-  ): Promise<Receipt> {
-    if (this.#closed) throw new ClosedError('the app is closed: nothing can be enqueued', { task: definition.name });
-    const { clock, publishTimeout } = this.#parts;
+  /** `submit` of `prepare`. */
+  async enqueue(definition: TaskDefinition, args: readonly unknown[], settings?: EnqueueSettings): Promise<Receipt> {
+    return this.submit(this.prepare(definition, args, settings));
+  }
+
+  /**
+   * Checks a call, computes its key and gives it an id; asks nobody and publishes nothing.
+   * @throws KeyError, PayloadError, ClosedError
+   */
+  prepare(definition: TaskDefinition, args: readonly unknown[], settings: EnqueueSettings = {}): Call {
+    this.#refuseClosed(definition);
     // The key first: of `null` where an id belongs, that it makes no key says more than that it is no payload.
     const key = definition.key?.(args);
     const packed = pack(definition, args);
-    const deadline = clock.monotonic() + publishTimeout;
-    const job: Job = { definition, args: packed, id: clock.uuid(), key, delay: settings.delay ?? 0, deadline };
-    const result = definition.unique === undefined || key === undefined ? this.#plain(job) : this.#unique(job, key);
-    return this.#track(result);
+    return { definition, args: packed, id: this.#parts.clock.uuid(), key, delay: settings.delay ?? 0 };
+  }
+
+  /** Resolves once the broker has the message, or a holder that covers the call is known. `publishTimeout` begins now. */
+  async submit(call: Call): Promise<Receipt> {
+    this.#refuseClosed(call.definition);
+    const { clock, publishTimeout } = this.#parts;
+    // Written out: a literal that begins with a spread takes several times as long.
+    const { definition, args, id, key, delay } = call;
+    const job: Job = { definition, args, id, key, delay, deadline: clock.monotonic() + publishTimeout };
+    return this.#track(
+      definition.unique === undefined || key === undefined ? this.#plain(job) : this.#unique(job, key),
+    );
   }
 
   /** Refuses new work, then waits for what is on its way: publishes and confirms. */
   async close(): Promise<void> {
     this.#closed = true;
     while (this.#open.size > 0) await Promise.allSettled(this.#open);
+  }
+
+  #refuseClosed({ name }: TaskDefinition): void {
+    if (this.#closed) throw new ClosedError('the app is closed: nothing can be enqueued', { task: name });
   }
 
   #track<T>(work: Promise<T>): Promise<T> {
@@ -219,12 +239,12 @@ export class Client {
 
   #enqueued({ definition, id, key, delay }: Job): Receipt {
     this.#parts.signals.emit('task:enqueued', { task: definition.name, id, key, queue: definition.queue, delay });
-    return new Receipt(key, { id });
+    return new Receipt({ status: 'enqueued', id, key });
   }
 
   #discarded({ definition, id, key }: Job, holder: ReceiptHolder): Receipt {
     const reason: DiscardReason = holder.phase === 'publishing' ? 'queued' : holder.phase;
     this.#parts.signals.emit('task:discarded', { task: definition.name, id, key, holder, side: 'enqueue', reason });
-    return new Receipt(key, { holder });
+    return new Receipt({ status: 'discarded', id: holder.id, key, holder });
   }
 }

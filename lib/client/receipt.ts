@@ -8,36 +8,53 @@ export interface ReceiptHolder {
   readonly phase: Phase;
 }
 
+/** Gets the result of a receipt's run. */
+export type ResultReader = (receipt: Receipt, options: ResultOptions) => Promise<unknown>;
+
+/** Options of `receipt.result()`. */
+export interface ResultOptions {
+  /** How long to wait, ms or a string. @default '1m' */
+  readonly timeout?: number | string;
+}
+
+/** What a receipt is made of. */
+export interface ReceiptParts {
+  readonly status: 'enqueued' | 'discarded' | 'coalesced' | 'deferred';
+  readonly id: string;
+  readonly key: string | undefined;
+  readonly holder?: ReceiptHolder | undefined;
+  /** Undefined: results are not kept. */
+  readonly reader?: ResultReader | undefined;
+}
+
 /**
  * What became of one enqueue. `enqueued`: published and confirmed, `id` is this task. `discarded`: dropped, `id` is
- * the holder's and `holder` says in which phase it was.
+ * the holder's and `holder` says in which phase it was. `T` is what the method returns.
  */
-export class Receipt {
-  readonly status: 'enqueued' | 'discarded';
+export class Receipt<T = unknown> {
+  readonly status: ReceiptParts['status'];
   readonly id: string;
   /** The unique key; undefined for a plain task. */
   readonly key: string | undefined;
   readonly holder?: ReceiptHolder;
+  readonly #reader: ResultReader | undefined;
 
-  constructor(key: string | undefined, task: { readonly id: string } | { readonly holder: ReceiptHolder }) {
+  constructor({ status, id, key, holder, reader }: ReceiptParts) {
+    this.status = status;
+    this.id = id;
     this.key = key;
-    if ('holder' in task) {
-      this.status = 'discarded';
-      this.id = task.holder.id;
-      this.holder = task.holder;
-    } else {
-      this.status = 'enqueued';
-      this.id = task.id;
-    }
+    if (holder !== undefined) this.holder = holder;
+    this.#reader = reader;
     Object.freeze(this);
   }
 
-  /** The result of the run. @throws ResultsDisabledError always: this version keeps no results. */
-  result(): Promise<never> {
-    return Promise.reject(
-      new ResultsDisabledError('results are not kept: the results option of createApp is not built yet', {
+  /** The result of the run. @throws ResultsDisabledError when the app keeps none. */
+  async result(options: ResultOptions = {}): Promise<T> {
+    if (this.#reader === undefined) {
+      throw new ResultsDisabledError('results are not kept: the results option of createApp is not built yet', {
         id: this.id,
-      }),
-    );
+      });
+    }
+    return (await this.#reader(this as Receipt, options)) as T;
   }
 }

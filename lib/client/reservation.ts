@@ -2,7 +2,7 @@ import { pause, type Clock } from '../clock.js';
 import { DuplicateUndecidedError, LockUnavailableError } from '../errors.js';
 import type { FenceSource } from '../fence.js';
 import type { ClaimAnswer, Guard, Holder, Identity } from '../guard.js';
-import { PUBLISH_WINDOW } from '../uniqueness.js';
+import { PUBLISH_WINDOW } from '../declarations/uniqueness.js';
 
 /** Who asks for a key, and until when. */
 export interface Wish {

@@ -1,4 +1,4 @@
-import { checkTarget, recordName } from '../declaration.js';
+import { checkTarget, recordName } from '../declarations/declaration.js';
 import { ConfigError } from '../errors.js';
 import { checkName } from '../options.js';
 

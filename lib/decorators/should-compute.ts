@@ -1,8 +1,8 @@
-import { recordMethod } from '../declaration.js';
-import { compileKey } from '../key-template.js';
-import type { KeyFunction } from '../key-value.js';
-import type { ShouldComputeOptions } from '../task-options.js';
-import { shouldComputeSettings } from '../task-settings.js';
+import { recordMethod } from '../declarations/declaration.js';
+import { compileKey } from '../declarations/key-template.js';
+import type { KeyFunction } from '../declarations/key-value.js';
+import type { ShouldComputeOptions } from '../declarations/task-options.js';
+import { shouldComputeSettings } from '../declarations/task-settings.js';
 import type { KeyedDecorator, Method, TaskDecorator } from './types.js';
 
 function record(place: readonly unknown[], options: unknown): void {

@@ -1,9 +1,9 @@
-import { checkTarget, recordMethod } from '../declaration.js';
+import { checkTarget, recordMethod } from '../declarations/declaration.js';
 import { ConfigError } from '../errors.js';
-import { compileKey } from '../key-template.js';
-import type { KeyFunction } from '../key-value.js';
-import type { TaskOptions, UniqueOptions } from '../task-options.js';
-import { taskSettings } from '../task-settings.js';
+import { compileKey } from '../declarations/key-template.js';
+import type { KeyFunction } from '../declarations/key-value.js';
+import type { TaskOptions, UniqueOptions } from '../declarations/task-options.js';
+import { taskSettings } from '../declarations/task-settings.js';
 import type { KeyedDecorator, TaskDecorator } from './types.js';
 
 /** `@Task` without parentheses would take the prototype for its options. */

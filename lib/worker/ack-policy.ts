@@ -5,7 +5,7 @@ import type { Guard, HoldAnswer } from '../guard.js';
 import type { Frame } from '../message.js';
 import type { Signals } from '../signals.js';
 import { deadQueue, type Transport } from '../transport.js';
-import { PUBLISH_WINDOW, workerPolicy } from '../uniqueness.js';
+import { PUBLISH_WINDOW, workerPolicy } from '../declarations/uniqueness.js';
 import type { Lease } from './lease.js';
 import type { Outcome } from './outcome.js';
 import type { Run } from './run.js';

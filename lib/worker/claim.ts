@@ -3,7 +3,7 @@ import type { LeaseLostError } from '../errors.js';
 import type { FenceSource } from '../fence.js';
 import type { ClaimAnswer, Guard, Holder, Identity } from '../guard.js';
 import type { Signals } from '../signals.js';
-import { workerPolicy } from '../uniqueness.js';
+import { workerPolicy } from '../declarations/uniqueness.js';
 import { Lease } from './lease.js';
 import type { Outcome } from './outcome.js';
 import type { Run } from './run.js';

@@ -1,7 +1,7 @@
 import { pause, type Clock } from '../clock.js';
 import { duration } from '../duration.js';
 import { RejectTask, RetryTask, TaskError, toError } from '../errors.js';
-import { backoff } from '../retry-policy.js';
+import { backoff } from '../declarations/retry-policy.js';
 import type { Signals } from '../signals.js';
 import { runInScope } from '../task-context.js';
 import type { RetryPolicy, TaskDefinition } from '../task-definition.js';

@@ -2,12 +2,12 @@ import { decodeBody, decodeHead } from '../celery-protocol.js';
 import type { Clock } from '../clock.js';
 import { toError, UnknownTaskError } from '../errors.js';
 import type { MessageHead, MessageLock } from '../message.js';
-import { unpack } from '../payload.js';
-import type { Registry } from '../registry.js';
+import { unpack } from '../declarations/payload.js';
+import type { Registry } from '../declarations/registry.js';
 import type { RunEvent } from '../signals.js';
 import type { TaskDefinition } from '../task-definition.js';
 import type { Delivery } from '../transport.js';
-import { lockOf, recordName } from '../uniqueness.js';
+import { lockOf, recordName } from '../declarations/uniqueness.js';
 import type { Lease } from './lease.js';
 
 /**

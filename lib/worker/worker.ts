@@ -3,7 +3,7 @@ import { ClosedError, DeliveryLostError, toError, WorkerStoppedError } from '../
 import type { FenceSource } from '../fence.js';
 import type { Guard } from '../guard.js';
 import { checkInteger, checkOptions, wrong } from '../options.js';
-import type { Registry } from '../registry.js';
+import type { Registry } from '../declarations/registry.js';
 import type { Signals } from '../signals.js';
 import type { Delivery, Subscription, Transport } from '../transport.js';
 import { AckPolicy } from './ack-policy.js';

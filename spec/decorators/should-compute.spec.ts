@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { ShouldCompute, Task, type ShouldComputeOptions } from '../../lib/index.js';
 import { ConfigError, DecoratorModeError, NotYetError } from '../../lib/errors.js';
-import { define } from '../../lib/registry.js';
+import { define } from '../../lib/declarations/registry.js';
 import { only } from '../support/declare.js';
 
 function declare(options: unknown) {

@@ -1,4 +1,4 @@
-import { define } from '../../lib/registry.js';
+import { define } from '../../lib/declarations/registry.js';
 import type { Class, TaskDefinition } from '../../lib/task-definition.js';
 
 /** What an error says about itself, for specs that look at several properties. */

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { ConfigError } from '../lib/errors.js';
-import { backoff, retryPolicy } from '../lib/retry-policy.js';
+import { ConfigError } from '../../lib/errors.js';
+import { backoff, retryPolicy } from '../../lib/declarations/retry-policy.js';
 
 const defaults = { attempts: 3, delay: 1000, factor: 2, maxDelay: 300_000, jitter: true };
 

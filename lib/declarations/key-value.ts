@@ -1,5 +1,5 @@
-import { KeyError } from './errors.js';
-import { show } from './options.js';
+import { KeyError } from '../errors.js';
+import { show } from '../options.js';
 
 /** What a key function may return. */
 export type KeyValue = string | number | bigint;

@@ -1,6 +1,6 @@
-import type { Duration } from './duration.js';
+import type { Duration } from '../duration.js';
 import type { RetryOptions } from './retry-policy.js';
-import type { OnDuplicate } from './task-definition.js';
+import type { OnDuplicate } from '../task-definition.js';
 
 /** `unique` written out: a key, and what holds for it. */
 export interface UniqueOptions<K = string> {

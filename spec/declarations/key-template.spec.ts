@@ -1,11 +1,11 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { inspect } from 'node:util';
-import { ConfigError, KeyError } from '../lib/errors.js';
-import { compileKey } from '../lib/key-template.js';
-import { MAX_KEY_BYTES } from '../lib/key-value.js';
-import type { Class, ParameterDefinition } from '../lib/task-definition.js';
-import { thrownBy } from './support/declare.js';
+import { ConfigError, KeyError } from '../../lib/errors.js';
+import { compileKey } from '../../lib/declarations/key-template.js';
+import { MAX_KEY_BYTES } from '../../lib/declarations/key-value.js';
+import type { Class, ParameterDefinition } from '../../lib/task-definition.js';
+import { thrownBy } from '../support/declare.js';
 
 const parameter = (name: string | undefined, type?: unknown): ParameterDefinition => ({
   name,

@@ -1,16 +1,16 @@
 import { appSettings, type AppOptions, type AppSettings } from './app-options.js';
 import { appOf, bind, unbind } from './binding.js';
 import { callSettings, type CallOptions } from './call-options.js';
-import type { Receipt } from './client/receipt.js';
-import { systemClock, type Clock } from './clock.js';
-import { ClosedError, NotYetError } from './errors.js';
+import type { Receipt } from '../client/receipt.js';
+import { systemClock, type Clock } from '../clock.js';
+import { ClosedError, NotYetError } from '../errors.js';
 import { Instances } from './instances.js';
 import { closeLinks, openLinks, type Links } from './links.js';
-import { Registry } from './registry.js';
-import { Signals, type EventName, type Listener } from './signals.js';
+import { Registry } from '../declarations/registry.js';
+import { Signals, type EventName, type Listener } from '../signals.js';
 import { makeStub, type Stub } from './stub.js';
-import type { Class, TaskDefinition } from './task-definition.js';
-import { Worker, workerSettings, type WorkerOptions, type WorkerSettings } from './worker/worker.js';
+import type { Class, TaskDefinition } from '../task-definition.js';
+import { Worker, workerSettings, type WorkerOptions, type WorkerSettings } from '../worker/worker.js';
 
 /** By this symbol `task-worker` knows an app, whichever copy of the package made it. */
 export const APP = Symbol.for('solotask.app');

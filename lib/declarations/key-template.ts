@@ -1,7 +1,7 @@
-import { ConfigError, KeyError, toError } from './errors.js';
+import { ConfigError, KeyError, toError } from '../errors.js';
 import { checkKey, escapePart, kindOf, refused, textOf, type KeyFunction, type KeySource } from './key-value.js';
-import { hint } from './nearest.js';
-import type { ParameterDefinition } from './task-definition.js';
+import { hint } from '../nearest.js';
+import type { ParameterDefinition } from '../task-definition.js';
 
 /** One `<path>` of a template. */
 interface Placeholder {

@@ -1,13 +1,13 @@
 import { hostname } from 'node:os';
 import { checkPair, openGuard, openTransport } from './adapters.js';
 import type { AppSettings } from './app-options.js';
-import { Client } from './client/client.js';
-import type { Clock } from './clock.js';
-import { FenceSource } from './fence.js';
-import type { Guard } from './guard.js';
-import type { Registry } from './registry.js';
-import type { Signals } from './signals.js';
-import type { Transport } from './transport.js';
+import { Client } from '../client/client.js';
+import type { Clock } from '../clock.js';
+import { FenceSource } from '../fence.js';
+import type { Guard } from '../guard.js';
+import type { Registry } from '../declarations/registry.js';
+import type { Signals } from '../signals.js';
+import type { Transport } from '../transport.js';
 
 /** What an app is made of before anything is opened. */
 export interface LinkParts {

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { runInThisContext } from 'node:vm';
-import { signature } from '../lib/signature.js';
+import { signature } from '../../lib/declarations/signature.js';
 
 /** `a`, `?` for a parameter without a name, `...` before a rest parameter. */
 const read = (method: Function): string =>

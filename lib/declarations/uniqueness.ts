@@ -1,5 +1,5 @@
-import type { MessageLock } from './message.js';
-import type { TaskDefinition, UniquePolicy } from './task-definition.js';
+import type { MessageLock } from '../message.js';
+import type { TaskDefinition, UniquePolicy } from '../task-definition.js';
 
 /** How long a producer keeps a key while it publishes, ms. Whoever dies in between blocks the key no longer than this. */
 export const PUBLISH_WINDOW = 5_000;

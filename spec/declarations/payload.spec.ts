@@ -3,10 +3,10 @@ import { Exclude, Expose, Transform, Type } from 'class-transformer';
 import { IsDate, IsInt, IsOptional, IsPositive, IsString, ValidateNested } from 'class-validator';
 import fc from 'fast-check';
 import { inspect } from 'node:util';
-import { PayloadError } from '../lib/errors.js';
-import { Key, Task } from '../lib/index.js';
-import { bindArguments, pack, unpack } from '../lib/payload.js';
-import { only, thrownBy } from './support/declare.js';
+import { PayloadError } from '../../lib/errors.js';
+import { Key, Task } from '../../lib/index.js';
+import { bindArguments, pack, unpack } from '../../lib/declarations/payload.js';
+import { only, thrownBy } from '../support/declare.js';
 
 class Item {
   @IsInt() @IsPositive() amount!: number;

@@ -1,6 +1,6 @@
-import { duration, type Duration } from './duration.js';
-import { checkFlag, checkInteger, checkOptions, wrong } from './options.js';
-import type { RetryPolicy } from './task-definition.js';
+import { duration, type Duration } from '../duration.js';
+import { checkFlag, checkInteger, checkOptions, wrong } from '../options.js';
+import type { RetryPolicy } from '../task-definition.js';
 
 /** How often a failed task runs again, and when. */
 export interface RetryOptions {

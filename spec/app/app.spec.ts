@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { createApp, Task, taskContext, tasks, type App, type AppOptions, type TaskEvents } from 'solotask';
-import { eventually } from './support/eventually.js';
-import { thrownBy } from './support/declare.js';
+import { eventually } from '../support/eventually.js';
+import { thrownBy } from '../support/declare.js';
 
 const MEMORY = { broker: 'memory:', locks: 'memory:' } as const;
 

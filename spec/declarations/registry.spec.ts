@@ -1,7 +1,7 @@
 import { expect } from 'chai';
-import { Task } from '../lib/index.js';
-import { ConfigError, NotATaskError } from '../lib/errors.js';
-import { define, Registry } from '../lib/registry.js';
+import { Task } from '../../lib/index.js';
+import { ConfigError, NotATaskError } from '../../lib/errors.js';
+import { define, Registry } from '../../lib/declarations/registry.js';
 
 describe('Registry', () => {
   class LoanService {

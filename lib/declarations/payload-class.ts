@@ -1,8 +1,8 @@
 import { createRequire } from 'node:module';
 import type { ValidationError } from 'class-validator';
-import { toError, type Violation } from './errors.js';
-import { step } from './json.js';
-import type { Class } from './task-definition.js';
+import { toError, type Violation } from '../errors.js';
+import { step } from '../json.js';
+import type { Class } from '../task-definition.js';
 
 /**
  * class-validator takes long to load, and an app that declares no payload class never needs it. Its storage is global,

@@ -1,6 +1,6 @@
 import type { Container, Services } from './app-options.js';
-import { ConfigError } from './errors.js';
-import type { Class, TaskDefinition } from './task-definition.js';
+import { ConfigError } from '../errors.js';
+import type { Class, TaskDefinition } from '../task-definition.js';
 
 /** The instances on which tasks run: listed ones, else the container's, else `new Class()`; one per class. */
 export class Instances {

@@ -1,9 +1,9 @@
-import { PayloadError, type Violation } from './errors.js';
-import { step, toJson } from './json.js';
-import { hint } from './nearest.js';
+import { PayloadError, type Violation } from '../errors.js';
+import { step, toJson } from '../json.js';
+import { hint } from '../nearest.js';
 import { isPayloadClass, toInstance, toPlain } from './payload-class.js';
-import { show } from './options.js';
-import type { Class, ParameterDefinition, TaskDefinition } from './task-definition.js';
+import { show } from '../options.js';
+import type { Class, ParameterDefinition, TaskDefinition } from '../task-definition.js';
 
 /** Turns the JSON value of one parameter into what the body is given; adds what is wrong with it to `violations`. */
 type Revive = (value: unknown, path: string, violations: Violation[]) => unknown;

@@ -1,6 +1,6 @@
-import { AmbiguousAppError, NotBoundError } from './errors.js';
-import { currentApp } from './task-context.js';
-import type { Class } from './task-definition.js';
+import { AmbiguousAppError, NotBoundError } from '../errors.js';
+import { currentApp } from '../task-context.js';
+import type { Class } from '../task-definition.js';
 
 /** What the free `tasks()` needs of an app. */
 export interface Bindable {

@@ -1,10 +1,10 @@
 import { declarationsOf, type Declaration } from './declaration.js';
-import { ConfigError, NotATaskError } from './errors.js';
+import { ConfigError, NotATaskError } from '../errors.js';
 import { compileKey } from './key-template.js';
 import { keyText, type KeySource } from './key-value.js';
-import { hint } from './nearest.js';
-import { show } from './options.js';
-import type { Class, TaskDefinition, UniquePolicy } from './task-definition.js';
+import { hint } from '../nearest.js';
+import { show } from '../options.js';
+import type { Class, TaskDefinition, UniquePolicy } from '../task-definition.js';
 import { DEFAULT_LEASE, DEFAULT_TTL, type TaskSettings } from './task-settings.js';
 
 /** The class of what is listed in `services`: itself, or that of an instance. */

@@ -1,5 +1,5 @@
-import { duration } from './duration.js';
-import { checkOptions, notYet } from './options.js';
+import { duration } from '../duration.js';
+import { checkOptions, notYet } from '../options.js';
 
 /** Options of one enqueue. */
 export interface CallOptions {

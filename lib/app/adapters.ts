@@ -1,8 +1,8 @@
 import type { AppSettings, RedisClient } from './app-options.js';
-import type { Clock } from './clock.js';
-import { ConfigError } from './errors.js';
-import type { Guard } from './guard.js';
-import type { Transport } from './transport.js';
+import type { Clock } from '../clock.js';
+import { ConfigError } from '../errors.js';
+import type { Guard } from '../guard.js';
+import type { Transport } from '../transport.js';
 
 /** What an adapter is opened with, besides its address. */
 export interface AdapterParts {
@@ -23,11 +23,11 @@ export async function openTransport(broker: AppSettings['broker'], parts: Adapte
     );
   }
   if (broker === 'memory:') {
-    const { createMemoryTransport } = await import('./transports/memory.js');
+    const { createMemoryTransport } = await import('../transports/memory.js');
     return createMemoryTransport(parts);
   }
   if (/^amqps?:\/\//.test(broker)) {
-    const { createRabbitTransport } = await import('./transports/rabbitmq.js');
+    const { createRabbitTransport } = await import('../transports/rabbitmq.js');
     return createRabbitTransport({ ...parts, url: broker });
   }
   throw new ConfigError(
@@ -46,13 +46,13 @@ export async function openGuard(locks: AppSettings['locks'], parts: AdapterParts
     });
   }
   if (locks === 'memory:') {
-    const { createMemoryGuard } = await import('./guards/memory.js');
+    const { createMemoryGuard } = await import('../guards/memory.js');
     return createMemoryGuard(parts);
   }
   if (isGuard(locks)) return locks;
   const nodes = Array.isArray(locks) ? (locks as (string | RedisClient)[]) : [locks as string | RedisClient];
   for (const node of nodes) checkNode(node);
-  const { createRedlockGuard } = await import('./guards/redlock.js');
+  const { createRedlockGuard } = await import('../guards/redlock.js');
   type Nodes = Parameters<typeof createRedlockGuard>[0]['nodes'];
   return createRedlockGuard({ nodes: nodes as Nodes, clock: parts.clock });
 }

@@ -1,8 +1,8 @@
-import { duration } from './duration.js';
+import { duration } from '../duration.js';
 import type { KeySource } from './key-value.js';
-import { checkFlag, checkInteger, checkName, checkOptions, checkWord, notYet, wrong } from './options.js';
+import { checkFlag, checkInteger, checkName, checkOptions, checkWord, notYet, wrong } from '../options.js';
 import { retryPolicy } from './retry-policy.js';
-import type { OnDuplicate, RetryPolicy, UniquePolicy } from './task-definition.js';
+import type { OnDuplicate, RetryPolicy, UniquePolicy } from '../task-definition.js';
 
 /** `@Task`'s options, checked; what is undefined takes its default when the app resolves the task. */
 export interface TaskSettings {

@@ -1,8 +1,8 @@
 import 'reflect-metadata';
-import { ConfigError, DecoratorModeError } from './errors.js';
-import { show } from './options.js';
+import { ConfigError, DecoratorModeError } from '../errors.js';
+import { show } from '../options.js';
 import { signature, type SignatureParameter } from './signature.js';
-import type { Class, ParameterDefinition } from './task-definition.js';
+import type { Class, ParameterDefinition } from '../task-definition.js';
 import type { ShouldComputeSettings, TaskSettings } from './task-settings.js';
 
 /** What the decorators of one method said. */

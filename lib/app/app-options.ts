@@ -1,8 +1,8 @@
-import { duration } from './duration.js';
-import type { Guard } from './guard.js';
-import { checkInteger, checkOptions, checkWord, notYet, wrong } from './options.js';
-import type { Class } from './task-definition.js';
-import type { Transport } from './transport.js';
+import { duration } from '../duration.js';
+import type { Guard } from '../guard.js';
+import { checkInteger, checkOptions, checkWord, notYet, wrong } from '../options.js';
+import type { Class } from '../task-definition.js';
+import type { Transport } from '../transport.js';
 
 /** An ioredis client, as far as solotask cares: it is duplicated, the given one stays untouched. */
 export interface RedisClient {
