@@ -42,6 +42,8 @@ export const backOff = (clock: Clock, n: number): number =>
 export class Link {
   readonly #settings: LinkSettings;
   readonly #stop = new AbortController();
+  /** Ends a handshake under way: a silent peer would keep the process for as long as `SOCKET.timeout`. */
+  readonly #giveUp = new AbortController();
   #up: Deferred<ChannelModel> = deferred();
   #model: ChannelModel | undefined;
   #fatal: TaskError | undefined;
@@ -76,7 +78,7 @@ export class Link {
     if (this.#model !== undefined) this.#up = deferred();
     this.#up.reject(new ClosedError('the connection to RabbitMQ was closed'));
     const model = this.#model;
-    if (model === undefined) return;
+    if (model === undefined) return this.#giveUp.abort();
     await settled(this.#settings.clock, CLOSE_TIMEOUT, model.close());
     socketOf(model).destroy();
   }
@@ -95,11 +97,11 @@ export class Link {
 
   async #connect(): Promise<ChannelModel | undefined> {
     const { address, connectionName } = this.#settings;
+    const clientProperties = { connection_name: connectionName };
+    // The driver gives it all to the socket, the signal too, which its types do not know.
+    const options = { ...SOCKET, signal: this.#giveUp.signal, clientProperties };
     try {
-      return await connect(address.url, {
-        ...SOCKET,
-        clientProperties: { connection_name: connectionName },
-      });
+      return await connect(address.url, options);
     } catch (error) {
       this.#failed(connectError(error, address));
       return undefined;

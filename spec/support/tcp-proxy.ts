@@ -5,6 +5,8 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 export interface TcpProxy {
   /** The target's URL with the proxy's host and port. */
   readonly url: string;
+  /** Clients that are connected now. */
+  readonly clients: number;
   /** Destroys every link that is open now; new ones are accepted, and hear again. */
   cut(): void;
   /** Clients hear nothing more of what the target says, until the cut. */
@@ -20,6 +22,7 @@ export async function startProxy(target: string): Promise<TcpProxy> {
   const { hostname: host } = url;
   const port = Number(url.port);
   const sockets = new Set<Socket>();
+  const clients = new Set<Socket>();
   const state = { muted: false, refusing: false };
   const keep = (socket: Socket): Socket => {
     sockets.add(socket);
@@ -29,6 +32,8 @@ export async function startProxy(target: string): Promise<TcpProxy> {
     if (state.refusing) return void client.destroy();
     const upstream = keep(connect(port, host));
     keep(client).pipe(upstream);
+    clients.add(client);
+    client.on('close', () => clients.delete(client));
     upstream.on('data', (chunk) => state.muted || client.write(chunk));
     client.on('close', () => upstream.destroy());
     upstream.on('close', () => client.destroy());
@@ -42,6 +47,9 @@ export async function startProxy(target: string): Promise<TcpProxy> {
   };
   return {
     url: url.href,
+    get clients() {
+      return clients.size;
+    },
     cut,
     mute: () => void (state.muted = true),
     refuse: (refusing) => void (state.refusing = refusing),

@@ -133,6 +133,18 @@ describe('a RabbitMQ transport whose links are cut', () => {
     expect(await outcome).to.be.instanceOf(PublishOutcomeUnknownError);
   });
 
+  it('ends a handshake that hangs when it is closed', async () => {
+    proxy.mute();
+    const hanging = rabbit(namespace, proxy.url);
+    expect(await rejection(hanging.connect(200))).to.be.instanceOf(BrokerUnavailableError);
+    const others = proxy.clients - 2;
+    expect(others).to.be.above(0);
+    await hanging.close();
+    // Much less than the driver's own patience, which is ten seconds.
+    await eventually(() => expect(proxy.clients).to.equal(2), { timeout: 3_000 });
+    proxy.cut();
+  });
+
   it('says that nothing was published when there was no link until the timeout', async () => {
     proxy.refuse(true);
     proxy.cut();
