@@ -22,6 +22,8 @@ interface Delayed {
 
 /** Deliveries by microtasks; then timers and sockets of the process get their turn. */
 const BURST = 64;
+/** ms; when a message that is due is refused, it is offered again. */
+const REFUSED_AGAIN = 1_000;
 /** Where a message goes whose queue is not there when it is due. */
 const LOST = deadQueue('due');
 
@@ -184,7 +186,9 @@ export class MemoryBroker {
     const now = this.#clock.now();
     while (this.#delayed[0] !== undefined && this.#delayed[0].due <= now) {
       const { queue, frame } = this.#delayed.shift() as Delayed;
-      if (this.put(queue, frame) === 'stored') continue;
+      const outcome = this.put(queue, frame);
+      if (outcome === 'refused') this.hold(queue, frame, now + REFUSED_AGAIN);
+      if (outcome !== 'unroutable') continue;
       const letter = { code: 'UNROUTABLE', reason: `no queue '${queue}' takes the message`, at: now, queue };
       this.put(LOST, deadLetter(frame, letter));
     }

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { systemClock } from '../../lib/clock.js';
 import { BrokerUnavailableError, PublishRefusedError, QueueMismatchError } from '../../lib/errors.js';
-import type { Transport } from '../../lib/transport.js';
+import { deadQueue, type Transport } from '../../lib/transport.js';
 import { createMemoryTransport, MemoryBroker } from '../../lib/transports/memory.js';
 import { eventually } from '../support/eventually.js';
 import { frameOf, Inbox, rejection } from '../support/transports.js';
@@ -59,6 +59,18 @@ describe('a memory broker that is made to fail', () => {
     expect(await rejection(publish([1]))).to.be.instanceOf(PublishRefusedError);
     broker.accept('work');
     await publish([2]);
+  });
+
+  it('offers a due message again to a queue that refused it', async () => {
+    broker.refuse('work');
+    const due = Date.now() + 1_000;
+    await transport.publish({ queue: 'work', frame: frameOf(), due, timeout: 1_000 });
+    await transport.relay();
+    const dead = deadQueue('due');
+    await eventually(() => expect(Date.now()).to.be.above(due + 50));
+    broker.accept('work');
+    await eventually(async () => expect((await transport.figures('work')).ready).to.equal(1));
+    expect((await transport.figures(dead)).ready).to.equal(0);
   });
 
   it('refuses a queue with other arguments', async () => {

@@ -1,0 +1,58 @@
+/** One call of a producer, as its caller sees it. */
+export interface Enqueued {
+  readonly key: number;
+  /** Later calls have larger ones; it is what the task is called with. */
+  readonly version: number;
+  readonly called: number;
+  returned: number;
+  status: 'pending' | 'enqueued' | 'discarded' | 'coalesced' | 'failed';
+  id: string;
+  phase: string | undefined;
+}
+
+/** One body, from its first line to its last. */
+export interface Body {
+  readonly key: number;
+  readonly version: number;
+  readonly id: string;
+  readonly attempt: number;
+  readonly fence: number;
+  readonly process: string;
+  readonly started: number;
+  ended: number;
+  end: 'open' | 'good' | 'threw' | 'aborted' | 'deaf' | 'died';
+}
+
+/** What became of messages, as workers say it. */
+export interface Word {
+  readonly at: number;
+  readonly event: string;
+  readonly id: string;
+  readonly more: string;
+}
+
+/** The books of one history, kept outside of what they are about. */
+export class Ledger {
+  readonly calls: Enqueued[] = [];
+  readonly bodies: Body[] = [];
+  readonly words: Word[] = [];
+  /** Task ids in the dead letters. */
+  readonly dead = new Set<string>();
+
+  /** Everything in its order, for people. */
+  lines(): string[] {
+    const ms = (time: number): string => time.toFixed(1).padStart(9);
+    const lines: [number, string][] = [
+      ...this.calls.map((call): [number, string] => [
+        call.called,
+        `call    k${call.key} v${call.version} -> ${call.status} ${call.id.slice(0, 8)} ${call.phase ?? ''} at ${call.returned.toFixed(1)}`,
+      ]),
+      ...this.bodies.map((body): [number, string] => [
+        body.started,
+        `body    k${body.key} v${body.version} ${body.id.slice(0, 8)} #${body.attempt} ${body.process} fence ${body.fence} -> ${body.end} at ${body.ended.toFixed(1)}`,
+      ]),
+      ...this.words.map(({ at, event, id, more }): [number, string] => [at, `${event} ${id.slice(0, 8)} ${more}`]),
+    ];
+    return lines.sort(([one], [other]) => one - other).map(([at, text]) => `${ms(at)}  ${text}`);
+  }
+}

@@ -1,0 +1,187 @@
+import type { ClaimAnswer, Guard, HoldAnswer, Identity, LockRecord, PublishingClaim, RunningClaim } from 'solotask';
+import { createMemoryGuard, MemoryLocks } from '../../lib/guards/memory.js';
+import { claimAnswer, conclude, decide, holdAnswer, mayHold, type Vote } from '../../lib/guards/redlock-votes.js';
+import type { Process, World } from './world.js';
+
+/** ms; what ioredis is given as `commandTimeout`. */
+const COMMAND_TIMEOUT = 250;
+/** Short, so that a history can pass it. */
+export const MEMORY = 600_000;
+
+/** One Redis: it forgets, it hangs, and while it hangs commands wait in its connections. */
+export class Node {
+  readonly process: Process;
+  /** Answers nothing before, ms of the world. */
+  pausedUntil = 0;
+  /** Refuses connections before, ms of the world. */
+  downUntil = 0;
+  #waiting = 0;
+  #store = new MemoryLocks();
+  #guard: Guard;
+
+  constructor(world: World, name: string, skew: number) {
+    this.process = world.process(name, skew);
+    this.#guard = this.#open();
+  }
+
+  get guard(): Guard {
+    return this.#guard;
+  }
+
+  /** ms; what waits for the end of a pause keeps its order. */
+  place(): number {
+    this.#waiting += 0.001;
+    return this.#waiting;
+  }
+
+  /** Ends, and starts again without its memory. */
+  restart(at: number): void {
+    this.downUntil = at;
+    this.pausedUntil = 0;
+    this.#store = new MemoryLocks();
+    this.#guard = this.#open();
+  }
+
+  #open(): Guard {
+    return createMemoryGuard({ clock: this.process.clock, store: this.#store, memory: MEMORY });
+  }
+}
+
+/** What the network between a process and a node does to one command. */
+export interface NodeFaults {
+  /** Probability that a command or its answer gets lost. */
+  loss: number;
+  /** ms; the longest way of a command or an answer. */
+  latency: number;
+}
+
+/** A process's guard on the nodes: the votes are counted by the code that counts Redis's. */
+export class NodeGuard implements Guard {
+  readonly address = 'nodes:';
+  readonly #world: World;
+  readonly #process: Process;
+  readonly #nodes: readonly Node[];
+  readonly #faults: NodeFaults;
+  /** When the last command arrives at a node: those of one connection keep their order. */
+  readonly #arrivals = new Map<Node, number>();
+
+  constructor(world: World, process: Process, nodes: readonly Node[], faults: NodeFaults) {
+    this.#world = world;
+    this.#process = process;
+    this.#nodes = nodes;
+    this.#faults = faults;
+  }
+
+  listen(): void {}
+  async connect(): Promise<void> {}
+  async close(): Promise<void> {}
+
+  claimPublishing(key: string, claim: PublishingClaim): Promise<ClaimAnswer> {
+    return this.#claim(key, claim, (guard) => guard.claimPublishing(key, claim));
+  }
+
+  claimRunning(key: string, claim: RunningClaim): Promise<ClaimAnswer> {
+    return this.#claim(key, claim, (guard) => guard.claimRunning(key, claim));
+  }
+
+  extendPublishing(key: string, identity: Identity, window: number): Promise<HoldAnswer> {
+    return this.#hold((guard) => guard.extendPublishing(key, identity, window));
+  }
+
+  confirm(key: string, identity: Identity, ttl: number): Promise<HoldAnswer> {
+    return this.#hold((guard) => guard.confirm(key, identity, ttl));
+  }
+
+  renew(key: string, identity: Identity, lease: number): Promise<HoldAnswer> {
+    return this.#hold((guard) => guard.renew(key, identity, lease));
+  }
+
+  hold(key: string, identity: Identity, ttl: number): Promise<HoldAnswer> {
+    return this.#hold((guard) => guard.hold(key, identity, ttl));
+  }
+
+  release(key: string, identity: Identity, end: Parameters<Guard['release']>[2]): Promise<HoldAnswer> {
+    return this.#hold((guard) => guard.release(key, identity, end));
+  }
+
+  async abandon(key: string, identity: Identity): Promise<'ok' | 'unknown'> {
+    return (await this.#hold((guard) => guard.abandon(key, identity))) === 'ok' ? 'ok' : 'unknown';
+  }
+
+  read(key: string): Promise<LockRecord | undefined> {
+    return (this.#nodes[0] as Node).guard.read(key);
+  }
+
+  async #claim(key: string, identity: Identity, run: (guard: Guard) => Promise<ClaimAnswer>): Promise<ClaimAnswer> {
+    const leftBehind = this.#nodes.length > 1 ? () => void this.abandon(key, identity) : undefined;
+    return claimAnswer(await this.#ask(async (guard) => claimVote(await run(guard)), leftBehind));
+  }
+
+  async #hold(run: (guard: Guard) => Promise<HoldAnswer>): Promise<HoldAnswer> {
+    return holdAnswer(await this.#ask(async (guard) => holdVote(await run(guard))));
+  }
+
+  #ask(run: (guard: Guard) => Promise<Vote>, leftBehind?: () => void): Promise<Vote> {
+    const count = this.#nodes.length;
+    const votes: Vote[] = [];
+    return new Promise((resolve) => {
+      const hear = (vote: Vote): void => {
+        votes.push(vote);
+        const verdict = decide(votes, count);
+        if (verdict !== undefined && !('cause' in verdict)) resolve(verdict);
+        if (votes.length < count) return;
+        const last = conclude(votes, count);
+        resolve(last);
+        const granted = 'word' in last && last.word === 'ok';
+        if (!granted && votes.some(mayHold)) leftBehind?.();
+      };
+      for (const node of this.#nodes) this.#send(node, run, hear);
+    });
+  }
+
+  #send(node: Node, run: (guard: Guard) => Promise<Vote>, hear: (vote: Vote) => void): void {
+    const owner = this.#process;
+    let heard = false;
+    const once = (vote: Vote): void => {
+      if (!heard) hear(vote);
+      heard = true;
+    };
+    const way = (): number => this.#world.random.between(0.1, this.#faults.latency);
+    const lost = (): boolean => this.#world.random.chance(this.#faults.loss);
+    const timeout = this.#world.after(COMMAND_TIMEOUT, () => once({ word: 'silent', cause: new Error('timeout') }), {
+      owner,
+    });
+    if (lost()) return;
+    const execute = async (): Promise<void> => {
+      const wait = node.pausedUntil - this.#world.time;
+      if (wait > 0) return void this.#world.after(wait + node.place(), () => void execute());
+      const down = node.downUntil > this.#world.time;
+      const vote: Vote = down ? { word: 'closed', cause: new Error('refused') } : await run(node.guard);
+      if (lost()) return;
+      const answer = (): void => {
+        timeout.cancel();
+        once(vote);
+      };
+      this.#world.after(way(), answer, { owner });
+    };
+    // On its way it belongs to nobody: the process may die, the command arrives.
+    const arrival = Math.max(this.#world.time + way(), this.#arrivals.get(node) ?? 0);
+    this.#arrivals.set(node, arrival + 0.001);
+    this.#world.after(arrival - this.#world.time, () => void execute());
+  }
+}
+
+const claimVote = (answer: ClaimAnswer): Vote => {
+  switch (answer.outcome) {
+    case 'granted':
+      return { word: 'ok' };
+    case 'unknown':
+    case 'unavailable':
+      return { word: 'silent', cause: answer.cause };
+    default:
+      return answer;
+  }
+};
+
+const holdVote = (answer: HoldAnswer): Vote =>
+  answer === 'unknown' ? { word: 'silent', cause: new Error('unknown') } : { word: answer };

@@ -1,0 +1,86 @@
+import type { Rest } from './history.js';
+import type { Body, Enqueued, Ledger } from './ledger.js';
+import type { Plan } from './plan.js';
+
+const overlaps = (one: Body, other: Body): boolean => one.started < other.ended && other.started < one.ended;
+
+/** Bodies may meet where the lease's own assumption about time was broken, or Redis forgot. */
+function mayMeet({ faults, deaf, nodes }: Plan): boolean {
+  const forgot = faults.some(({ kind }) => kind === 'restart');
+  return deaf > 0 || faults.some(({ kind }) => kind === 'block' || kind === 'jump') || (forgot && nodes === 1);
+}
+
+/** (a) No two bodies of one key at once; else their fences tell which is the newer. */
+function meetings(plan: Plan, { bodies }: Ledger): string[] {
+  const found: string[] = [];
+  bodies.forEach((one, i) => {
+    for (const other of bodies.slice(i + 1)) {
+      if (one.key !== other.key || !overlaps(one, other)) continue;
+      const what = `k${one.key}: v${one.version} on ${one.process} and v${other.version} on ${other.process} at once`;
+      if (!mayMeet(plan)) found.push(what);
+      else if (one.fence >= other.fence && plan.faults.every(({ kind }) => kind !== 'restart')) {
+        found.push(`${what}, and the later one's fence is not larger`);
+      }
+    }
+  });
+  return found;
+}
+
+/** A run that began after the call, and that ended well or in the dead letters. */
+const finishedAfter = (call: Enqueued, { bodies, dead }: Ledger): Body[] =>
+  bodies.filter(
+    ({ key, started, end, id }) =>
+      key === call.key && started >= call.called && (end === 'good' || (end === 'threw' && dead.has(id))),
+  );
+
+/** What `discard` is known to lose: the worker dropped it because another one ran. */
+const missed = ({ onDuplicate }: Plan, { id }: Enqueued, { words }: Ledger): boolean =>
+  onDuplicate === 'discard' &&
+  words.some((word) => word.event === 'task:discarded' && word.id === id && word.more.endsWith('running'));
+
+/** (b), (c) Everybody who was told that a run comes is followed by one, with arguments not older than his own. */
+function uncovered(plan: Plan, ledger: Ledger): string[] {
+  const forgot = plan.faults.some(({ kind }) => kind === 'restart');
+  return ledger.calls.flatMap((call) => {
+    const promised = call.status === 'enqueued' || call.status === 'coalesced' || call.phase === 'queued';
+    if (!promised || call.status === 'failed' || missed(plan, call, ledger)) return [];
+    const after = finishedAfter(call, ledger);
+    const text = `call k${call.key} v${call.version} (${call.status} ${call.phase ?? ''})`;
+    if (after.length === 0) return [`${text}: no run after it`];
+    if (plan.onDuplicate !== 'coalesce' || forgot) return [];
+    const newEnough = after.some(({ version }) => {
+      const carried = ledger.calls.find((other) => other.version === version);
+      return version >= call.version || (carried?.returned ?? Infinity) >= call.called;
+    });
+    return newEnough ? [] : [`${text}: only runs with older arguments after it`];
+  });
+}
+
+/** (d) At rest no message is left, and in calm histories no key is held. */
+function leftovers(plan: Plan, { quiet, left, held }: Rest): string[] {
+  return [
+    ...(quiet ? [] : ['it does not come to rest']),
+    ...(left === 0 ? [] : [`${left} messages are left`]),
+    ...(plan.calm ? held.map((key) => `held at rest: ${key}`) : []),
+  ];
+}
+
+/** In calm histories each run is the first for somebody. */
+function superfluous(plan: Plan, ledger: Ledger): string[] {
+  if (!plan.calm || plan.onDuplicate !== 'coalesce') return [];
+  const needed = new Set(ledger.calls.map((call) => finishedAfter(call, ledger)[0]));
+  const extra = ledger.bodies.filter((body) => body.end === 'good' && !needed.has(body));
+  return extra.map(
+    ({ key, version, started }) => `k${key}: nobody needed the run of v${version} at ${started.toFixed(1)}`,
+  );
+}
+
+/** What a history shows to be wrong; nothing when all is well. */
+export function faultsOf(plan: Plan, rest: Rest): string[] {
+  return [
+    ...meetings(plan, rest.ledger),
+    ...uncovered(plan, rest.ledger),
+    ...leftovers(plan, rest),
+    ...superfluous(plan, rest.ledger),
+  ];
+}
