@@ -92,8 +92,13 @@ export class History {
     if (!process.alive) return;
     const version = this.#ledger.calls.length + 1;
     const call: Enqueued = {
-      ...{ key, version, called: this.#world.time, returned: Infinity },
-      ...{ status: 'pending', id: '', phase: undefined },
+      key,
+      version,
+      called: this.#world.time,
+      returned: Infinity,
+      status: 'pending',
+      id: '',
+      phase: undefined,
     };
     this.#ledger.calls.push(call);
     try {
@@ -150,8 +155,15 @@ export class History {
     const { id, attempt, fence = 0, signal } = taskContext();
     const { random } = this.#world;
     const body: Body = {
-      ...{ key, version, id, attempt, fence, process: process.name },
-      ...{ started: this.#world.time, ended: Infinity, end: 'open' },
+      key,
+      version,
+      id,
+      attempt,
+      fence,
+      process: process.name,
+      started: this.#world.time,
+      ended: Infinity,
+      end: 'open',
     };
     this.#ledger.bodies.push(body);
     const deaf = random.chance(this.#plan.deaf);
