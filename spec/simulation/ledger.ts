@@ -1,6 +1,6 @@
 /** One call of a producer, as its caller sees it. */
 export interface Enqueued {
-  readonly key: number;
+  readonly key: number | string;
   /** Later calls have larger ones; it is what the task is called with. */
   readonly version: number;
   readonly called: number;
@@ -12,7 +12,7 @@ export interface Enqueued {
 
 /** One body, from its first line to its last. */
 export interface Body {
-  readonly key: number;
+  readonly key: number | string;
   readonly version: number;
   readonly id: string;
   readonly attempt: number;

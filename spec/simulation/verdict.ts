@@ -2,25 +2,27 @@ import type { Rest } from './history.js';
 import type { Body, Enqueued, Ledger } from './ledger.js';
 import type { Plan } from './plan.js';
 
-const overlaps = (one: Body, other: Body): boolean => one.started < other.ended && other.started < one.ended;
-
-/** Bodies may meet where the lease's own assumption about time was broken, or Redis forgot. */
-function mayMeet({ faults, deaf, nodes }: Plan): boolean {
-  const forgot = faults.some(({ kind }) => kind === 'restart');
-  return deaf > 0 || faults.some(({ kind }) => kind === 'block' || kind === 'jump') || (forgot && nodes === 1);
+/** What may be held against a history. */
+export interface Terms {
+  readonly onDuplicate: 'discard' | 'coalesce';
+  /** The lease's own assumption about time was broken, or all of Redis forgot: bodies may meet. */
+  readonly mayMeet: boolean;
+  /** A node of Redis forgot: coalesced arguments may be gone, and fences begin anew. */
+  readonly forgot: boolean;
 }
 
-/** (a) No two bodies of one key at once; else their fences tell which is the newer. */
-function meetings(plan: Plan, { bodies }: Ledger): string[] {
+const overlaps = (one: Body, other: Body): boolean => one.started < other.ended && other.started < one.ended;
+
+/** (a) No two bodies of one key at once; where they may meet, their fences tell which is the newer. */
+export function meetings({ bodies }: Ledger, { mayMeet, forgot }: Terms): string[] {
   const found: string[] = [];
-  bodies.forEach((one, i) => {
-    for (const other of bodies.slice(i + 1)) {
+  const sorted = [...bodies].sort((one, other) => one.started - other.started);
+  sorted.forEach((one, i) => {
+    for (const other of sorted.slice(i + 1)) {
       if (one.key !== other.key || !overlaps(one, other)) continue;
       const what = `k${one.key}: v${one.version} on ${one.process} and v${other.version} on ${other.process} at once`;
-      if (!mayMeet(plan)) found.push(what);
-      else if (one.fence >= other.fence && plan.faults.every(({ kind }) => kind !== 'restart')) {
-        found.push(`${what}, and the later one's fence is not larger`);
-      }
+      if (!mayMeet) found.push(what);
+      else if (one.fence >= other.fence && !forgot) found.push(`${what}, and the later one's fence is not larger`);
     }
   });
   return found;
@@ -34,20 +36,19 @@ const finishedAfter = (call: Enqueued, { bodies, dead }: Ledger): Body[] =>
   );
 
 /** What `discard` is known to lose: the worker dropped it because another one ran. */
-const missed = ({ onDuplicate }: Plan, { id }: Enqueued, { words }: Ledger): boolean =>
+const missed = ({ onDuplicate }: Terms, { id }: Enqueued, { words }: Ledger): boolean =>
   onDuplicate === 'discard' &&
   words.some((word) => word.event === 'task:discarded' && word.id === id && word.more.endsWith('running'));
 
 /** (b), (c) Everybody who was told that a run comes is followed by one, with arguments not older than his own. */
-function uncovered(plan: Plan, ledger: Ledger): string[] {
-  const forgot = plan.faults.some(({ kind }) => kind === 'restart');
+export function uncovered(ledger: Ledger, terms: Terms): string[] {
   return ledger.calls.flatMap((call) => {
     const promised = call.status === 'enqueued' || call.status === 'coalesced' || call.phase === 'queued';
-    if (!promised || call.status === 'failed' || missed(plan, call, ledger)) return [];
+    if (!promised || call.status === 'failed' || missed(terms, call, ledger)) return [];
     const after = finishedAfter(call, ledger);
     const text = `call k${call.key} v${call.version} (${call.status} ${call.phase ?? ''})`;
     if (after.length === 0) return [`${text}: no run after it`];
-    if (plan.onDuplicate !== 'coalesce' || forgot) return [];
+    if (terms.onDuplicate !== 'coalesce' || terms.forgot) return [];
     const newEnough = after.some(({ version }) => {
       const carried = ledger.calls.find((other) => other.version === version);
       return version >= call.version || (carried?.returned ?? Infinity) >= call.called;
@@ -75,11 +76,18 @@ function superfluous(plan: Plan, ledger: Ledger): string[] {
   );
 }
 
+function termsOf({ onDuplicate, faults, deaf, nodes }: Plan): Terms {
+  const forgot = faults.some(({ kind }) => kind === 'restart');
+  const late = deaf > 0 || faults.some(({ kind }) => kind === 'block' || kind === 'jump');
+  return { onDuplicate, forgot, mayMeet: late || (forgot && nodes === 1) };
+}
+
 /** What a history shows to be wrong; nothing when all is well. */
 export function faultsOf(plan: Plan, rest: Rest): string[] {
+  const terms = termsOf(plan);
   return [
-    ...meetings(plan, rest.ledger),
-    ...uncovered(plan, rest.ledger),
+    ...meetings(rest.ledger, terms),
+    ...uncovered(rest.ledger, terms),
     ...leftovers(plan, rest),
     ...superfluous(plan, rest.ledger),
   ];
