@@ -67,16 +67,27 @@ export class DuplicateTaskError extends kind('DUPLICATE') {}
 export class ResultsDisabledError extends kind('RESULTS_DISABLED') {}
 /** Where results are kept cannot be reached. */
 export class ResultsUnavailableError extends kind('RESULTS_UNAVAILABLE') {}
-/** There was no result within the timeout of `result()`; the task may still run. */
+/** There was no result within the timeout of `result()`, or none is to come; in the first case the task may still run. */
 export class ResultTimeoutError extends kind('RESULT_TIMEOUT') {}
-/** The task failed: `message` and `data.type` are those of the error on the worker, its stack is in `remoteStack`. */
+/**
+ * The task failed: `message`, `data.type` and `data.code` are those of the error on the worker. `cause` looks like that
+ * error and has its stack, so that whatever prints this one shows where the task failed.
+ */
 export class TaskFailedError extends TaskError {
-  readonly remoteStack: string | undefined;
-
   constructor(message: string, remoteStack: string | undefined, data: ErrorData = {}) {
-    super('TASK_FAILED', message, data);
-    this.remoteStack = remoteStack;
+    super('TASK_FAILED', message, data, remoteStack === undefined ? undefined : remoteError(message, remoteStack));
   }
+
+  /** Where the task failed, on the worker; undefined when a foreign worker sent no stack. */
+  get remoteStack(): string | undefined {
+    return this.cause instanceof Error ? this.cause.stack : undefined;
+  }
+}
+
+function remoteError(message: string, stack: string): Error {
+  const error = new Error(message);
+  error.stack = stack;
+  return error;
 }
 
 /** A message that is no task message: wrong content type, not JSON, not three elements. */

@@ -114,3 +114,26 @@ export function toJson(value: unknown, root: string, violations: Violation[]): u
   if (typeof value === 'string' || typeof value === 'boolean' || value === null) return value;
   return new Copier(root, violations).copy(value);
 }
+
+/**
+ * The type of a value that has been through JSON: what `receipt.result()` gives. A `Date` is a string, undefined (and
+ * void) is null, methods are gone; what JSON cannot carry, such as a bigint, is `never`.
+ */
+export type Json<T> = unknown extends T
+  ? T
+  : T extends string | number | boolean | null
+    ? T
+    : T extends void
+      ? null
+      : T extends { toJSON(...args: never[]): infer R }
+        ? Json<R>
+        : T extends readonly unknown[]
+          ? { [I in keyof T]: Json<T[I]> }
+          : T extends Uncarried
+            ? never
+            : { [K in keyof T as T[K] extends Method ? never : Exclude<K, symbol>]: JsonField<T[K]> };
+
+type Method = (...args: never[]) => unknown;
+type Uncarried = bigint | symbol | Method | ReadonlyMap<unknown, unknown> | ReadonlySet<unknown>;
+/** A field that is undefined is left out. */
+type JsonField<T> = T extends undefined ? undefined : Json<T>;

@@ -53,6 +53,8 @@ export interface MessageHead {
   readonly expires: number | undefined;
   readonly rootId: string | undefined;
   readonly parentId: string | undefined;
+  /** The sender asks that the result be not kept. */
+  readonly ignoreResult: boolean;
 }
 
 /** The body of a task message: JSON values. */

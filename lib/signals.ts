@@ -43,6 +43,8 @@ export interface TaskEvents {
   'publish:failed': RunEvent & { readonly to: string; readonly error: Error };
   /** The body ignored its abort signal: its message went back, its key stays until the lease ends, its slot until it ends. */
   'task:overdue': RunEvent & { readonly error: Error };
+  /** How the run ended could not be kept; nothing else changed. Who waits for the result runs into the timeout. */
+  'result:lost': RunEvent & { readonly error: Error };
   /** The lease of a run is lost; its signal was aborted. */
   'lock:lost': RunEvent & { readonly error: Error };
   /** A delivery waits for an earlier attempt's lease to end, at most `left` ms. */

@@ -160,7 +160,7 @@ describe('the codec, reading', () => {
       fc.property(arbitrary, (changes) => {
         const frame = encode(message(changes), 'spec');
         const { args, kwargs, ...head } = changes;
-        const defaults = { copy: '', due: undefined, expires: undefined };
+        const defaults = { copy: '', due: undefined, expires: undefined, ignoreResult: false };
         expect(decodeHead(frame)).to.deep.equal({ ...head, ...defaults, rootId: head.rootId ?? head.id });
         expect(JSON.stringify(decodeBody(frame))).to.equal(JSON.stringify({ args, kwargs }));
       }),
@@ -199,6 +199,7 @@ describe('the codec, reading', () => {
       expires: undefined,
       rootId: ID,
       parentId: undefined,
+      ignoreResult: false,
     });
     expect(decodeBody(frame)).to.deep.equal({ args: [42, 'a'], kwargs: { dry_run: true } });
   });

@@ -2,6 +2,7 @@ import type { AppSettings, RedisClient } from './app-options.js';
 import type { Clock } from '../clock.js';
 import { ConfigError } from '../errors.js';
 import type { Guard } from '../guard.js';
+import type { ResultBackend } from '../result-backend.js';
 import type { Transport } from '../transport.js';
 
 /** What an adapter is opened with, besides its address. */
@@ -57,6 +58,33 @@ export async function openGuard(locks: AppSettings['locks'], parts: AdapterParts
   return createRedlockGuard({ nodes: nodes as Nodes, clock: parts.clock });
 }
 
+/** The results that `results` asks for; undefined when they are off. */
+export async function openResults(
+  { results, locks }: Pick<AppSettings, 'results' | 'locks'>,
+  { clock }: AdapterParts,
+): Promise<ResultBackend | undefined> {
+  if (results === undefined || results === false) return undefined;
+  if (typeof results === 'object' && 'wait' in results) return results;
+  const place = results === true ? besideLocks(locks) : results;
+  if (place === 'memory:') {
+    const { createMemoryResults } = await import('../results/memory.js');
+    return createMemoryResults({ clock });
+  }
+  const { createRedisResults } = await import('../results/redis.js');
+  type Place = Parameters<typeof createRedisResults>[0]['redis'];
+  return createRedisResults({ redis: place as Place, clock });
+}
+
+/** Results are kept in one place: of several, and of a guard that keeps its own to itself, somebody has to choose. */
+function besideLocks(locks: AppSettings['locks']): string | RedisClient {
+  const [node, ...others] = Array.isArray(locks) ? (locks as (string | RedisClient)[]) : [locks];
+  if (node !== undefined && others.length === 0 && !isGuard(node)) return node as string | RedisClient;
+  throw new ConfigError(
+    "results: true keeps results where the locks are, which here is not one Redis: name one, results: 'redis://host:6379'",
+    { option: 'results' },
+  );
+}
+
 /** Locks that one process sees cannot guard a queue that many consume. */
 export function checkPair({ broker, locks }: Pick<AppSettings, 'broker' | 'locks'>): void {
   if (locks !== 'memory:' || typeof broker !== 'string' || broker === 'memory:') return;
@@ -68,8 +96,8 @@ export function checkPair({ broker, locks }: Pick<AppSettings, 'broker' | 'locks
   );
 }
 
-function isGuard(locks: object | string): locks is Guard {
-  return typeof locks === 'object' && 'claimRunning' in locks;
+function isGuard(locks: unknown): locks is Guard {
+  return typeof locks === 'object' && locks !== null && 'claimRunning' in locks;
 }
 
 function checkNode(node: unknown): void {

@@ -1,6 +1,8 @@
 import { duration } from '../duration.js';
+import { ConfigError } from '../errors.js';
 import type { Guard } from '../guard.js';
-import { checkInteger, checkOptions, checkWord, notYet, wrong } from '../options.js';
+import { checkInteger, checkOptions, checkWord, show, wrong } from '../options.js';
+import type { ResultBackend } from '../result-backend.js';
 import type { Class } from '../task-definition.js';
 import type { Transport } from '../transport.js';
 
@@ -35,6 +37,11 @@ export interface AppOptions {
   readonly services: Services | (() => Services);
   /** Where instances come from; asked once per class, at its first run. @default `new Class()` */
   readonly container?: Container;
+  /**
+   * Whether `receipt.result()` works, and where results are kept, for a day: `true` where the locks are, or a Redis URL, an
+   * ioredis client, a `ResultBackend`. @default false
+   */
+  readonly results?: boolean | string | RedisClient | ResultBackend;
   /** By queue name. @default every queue is a quorum queue */
   readonly queues?: Readonly<Record<string, QueueOptions>>;
   /** Prefix of Redis keys and of the broker's delay queues. @default 'solotask' */
@@ -49,6 +56,7 @@ export interface AppSettings {
   readonly locks: AppOptions['locks'];
   readonly services: () => Services;
   readonly container: Container | undefined;
+  readonly results: AppOptions['results'];
   readonly queues: Readonly<Record<string, QueueOptions>>;
   readonly namespace: string;
   /** ms */
@@ -57,11 +65,10 @@ export interface AppSettings {
 
 const KNOWN = ['broker', 'locks', 'services', 'container', 'results', 'queues', 'namespace', 'publishTimeout'] as const;
 
-/** Checks what `createApp` was given. @throws ConfigError, NotYetError */
+/** Checks what `createApp` was given. @throws ConfigError */
 export function appSettings(options: AppOptions): AppSettings {
-  const { results } = checkOptions(options, KNOWN, 'createApp');
-  if (results !== undefined && results !== false) throw notYet('the option results of createApp');
-  const { broker, locks, services, container, queues = {}, namespace = 'solotask', publishTimeout = '10s' } = options;
+  checkOptions(options, KNOWN, 'createApp');
+  const { broker, locks, services, container, results, queues = {}, namespace = 'solotask' } = options;
   if (container !== undefined && typeof container.get !== 'function') {
     throw wrong('container of createApp', container, 'an object with get(Class)');
   }
@@ -70,9 +77,10 @@ export function appSettings(options: AppOptions): AppSettings {
     locks,
     services: servicesOf(services),
     container,
+    results: checkResults(results),
     queues: checkQueues(queues),
     namespace: checkNamespace(namespace),
-    publishTimeout: duration(publishTimeout, 'publishTimeout of createApp', 100),
+    publishTimeout: duration(options.publishTimeout ?? '10s', 'publishTimeout of createApp', 100),
   };
 }
 
@@ -82,6 +90,18 @@ function servicesOf(services: AppOptions['services'] | undefined): () => Service
   if (typeof services === 'function' && services.prototype === undefined) return services as () => Services;
   const right = 'an array of classes or instances, such as [LoanService], or an arrow function that gives one';
   throw wrong('services of createApp', services, right);
+}
+
+function checkResults(results: unknown): AppOptions['results'] {
+  if (results === undefined || typeof results === 'boolean') return results;
+  if (typeof results === 'string' && /^rediss?:\/\//.test(results)) return results;
+  if (typeof results === 'object' && results !== null && ('duplicate' in results || 'wait' in results)) {
+    return results as RedisClient | ResultBackend;
+  }
+  // A text is not shown: it may hold a password.
+  const given = typeof results === 'string' ? 'a text that is no Redis URL' : show(results);
+  const right = 'true (kept where the locks are), a redis:// or rediss:// URL, an ioredis client or a ResultBackend';
+  throw new ConfigError(`results of createApp is ${given}; it takes ${right}`, { option: 'results' });
 }
 
 function checkNamespace(namespace: unknown): string {

@@ -40,6 +40,7 @@ export class App {
   #settings: AppSettings;
   #registry: Registry | undefined;
   #links: Promise<Links> | undefined;
+  readonly #closing = new AbortController();
   #closed: Promise<void> | undefined;
 
   constructor(options: AppOptions, clock: Clock = systemClock) {
@@ -153,6 +154,7 @@ export class App {
 
   async #close(): Promise<void> {
     unbind(this);
+    this.#closing.abort();
     await Promise.all([...this.#workers].map((worker) => worker.stop()));
     const links = await this.#links?.catch(() => undefined);
     if (links !== undefined) await closeLinks(links);
@@ -173,7 +175,8 @@ export class App {
   #open(timeout = this.#settings.publishTimeout, name?: string): Promise<Links> {
     if (this.#closed !== undefined) return Promise.reject(new ClosedError('the app is closed'));
     if (this.#links !== undefined) return this.#links;
-    const parts = { settings: this.#settings, clock: this.#clock, signals: this.#signals, name };
+    const closed = this.#closing.signal;
+    const parts = { settings: this.#settings, clock: this.#clock, signals: this.#signals, name, closed };
     const opening = Promise.resolve().then(() => openLinks({ ...parts, registry: this.#resolve() }, timeout));
     opening.catch(() => (this.#links = undefined));
     return (this.#links = opening);

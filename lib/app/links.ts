@@ -1,11 +1,13 @@
 import { hostname } from 'node:os';
-import { checkPair, openGuard, openTransport } from './adapters.js';
+import { checkPair, openGuard, openResults, openTransport } from './adapters.js';
 import type { AppSettings } from './app-options.js';
 import { Client } from '../client/client.js';
+import { resultReader } from '../client/result-reader.js';
 import type { Clock } from '../clock.js';
 import { FenceSource } from '../fence.js';
 import type { Guard } from '../guard.js';
 import type { Registry } from '../declarations/registry.js';
+import type { ResultBackend } from '../result-backend.js';
 import type { Signals } from '../signals.js';
 import type { Transport } from '../transport.js';
 
@@ -17,45 +19,53 @@ export interface LinkParts {
   readonly signals: Signals;
   /** In the broker's list of connections. @default namespace, host and process */
   readonly name: string | undefined;
+  /** Aborts as the app is closed: nobody waits for a result any longer. */
+  readonly closed: AbortSignal;
 }
 
 /** An app's open links, and the client on them. */
 export interface Links {
   readonly transport: Transport;
   readonly guard: Guard;
+  /** Undefined: the app keeps none. */
+  readonly results: ResultBackend | undefined;
   readonly fences: FenceSource;
   readonly client: Client;
 }
 
 /** Opens broker and locks, and declares the queues of the app's tasks. Whatever was opened is closed when it fails. */
 export async function openLinks(parts: LinkParts, timeout: number): Promise<Links> {
-  const { settings, clock, signals, name } = parts;
+  const { settings, clock, signals, name, closed } = parts;
   checkPair(settings);
   const { namespace, publishTimeout } = settings;
   const adapter = { namespace, clock, connectionName: name ?? `${namespace} ${hostname()} ${process.pid}` };
   const transport = await openTransport(settings.broker, adapter);
   const guard = await openGuard(settings.locks, adapter);
+  const results = await openResults(settings, adapter);
   listen(transport, guard, signals);
   try {
-    await Promise.all([transport.connect(timeout), guard.connect(timeout)]);
+    await Promise.all([transport.connect(timeout), guard.connect(timeout), results?.connect(timeout)]);
     await transport.declare(queuesOf(parts));
   } catch (error) {
     // Parts that the app was given may be used again; those of our own making are of no more use.
     if (typeof settings.broker === 'string') await transport.close();
     if (settings.locks !== guard) await guard.close();
+    if (settings.results !== results) await results?.close();
     throw error;
   }
   const fences = new FenceSource(clock);
   const origin = `${process.pid}@${hostname()}`;
-  const client = new Client({ transport, guard, fences, clock, signals, namespace, publishTimeout, origin });
-  return { transport, guard, fences, client };
+  const reader = results && resultReader({ results, clock, closed });
+  const client = new Client({ transport, guard, fences, clock, signals, namespace, publishTimeout, origin, reader });
+  return { transport, guard, results, fences, client };
 }
 
 /** Publishes and confirms first, then the broker; Redis last, for whatever ends on the way frees its key. */
-export async function closeLinks({ client, transport, guard }: Links): Promise<void> {
+export async function closeLinks({ client, transport, guard, results }: Links): Promise<void> {
   await client.close();
   await transport.close();
   await guard.close();
+  await results?.close();
 }
 
 function queuesOf({ settings, registry }: LinkParts): { name: string }[] {

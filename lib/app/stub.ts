@@ -1,11 +1,12 @@
 import type { Receipt } from '../client/receipt.js';
+import type { Json } from '../json.js';
 
 type Method = (...args: never[]) => unknown;
 
 /** The methods of a service, each of which enqueues instead of running and gives a receipt. */
 export type Stub<T> = {
   readonly [K in keyof T as T[K] extends Method ? K : never]: T[K] extends (...args: infer A) => infer R
-    ? (...args: A) => Promise<Receipt<Awaited<R>>>
+    ? (...args: A) => Promise<Receipt<Json<Awaited<R>>>>
     : never;
 };
 

@@ -29,6 +29,7 @@ export function decodeHead(frame: Frame): MessageHead {
     expires: time(headers['expires']),
     rootId: text(headers['root_id']),
     parentId: text(headers['parent_id']),
+    ignoreResult: headers['ignore_result'] === true,
   };
 }
 

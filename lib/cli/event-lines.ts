@@ -24,6 +24,7 @@ const LINES: { readonly [E in EventName]: (event: Readonly<TaskEvents[E]>) => Li
   'task:dead': ({ task, code }) => ['error', `${task} went to the dead letters (${code})`],
   'publish:failed': ({ task, to, error }) => ['error', `${task}: cannot be published to ${to}: ${error.message}`],
   'task:overdue': ({ task }) => ['error', `${task} ignores its abort signal: the next run waits until its lease ends`],
+  'result:lost': ({ task, error }) => ['error', `${task}: its result could not be kept: ${error.message}`],
   'lock:lost': ({ task, error }) => ['warn', `${task} lost its lock${because(error)}`],
   'lock:waiting': ({ task, left }) => [
     'info',

@@ -17,7 +17,7 @@ import type { TaskDefinition } from '../task-definition.js';
 import type { Transport } from '../transport.js';
 import { PUBLISH_WINDOW, recordName } from '../declarations/uniqueness.js';
 import { Flight } from './flights.js';
-import { Receipt, type ReceiptHolder } from './receipt.js';
+import { Receipt, type ReceiptHolder, type ResultReader } from './receipt.js';
 import { Reservation } from './reservation.js';
 
 /** What a client works with. */
@@ -32,6 +32,8 @@ export interface ClientParts {
   readonly publishTimeout: number;
   /** `pid@host`, for the `origin` header. */
   readonly origin: string;
+  /** For the receipts; undefined: the app keeps no results. */
+  readonly reader: ResultReader | undefined;
 }
 
 /** Settings of one enqueue. */
@@ -239,12 +241,12 @@ export class Client {
 
   #enqueued({ definition, id, key, delay }: Job): Receipt {
     this.#parts.signals.emit('task:enqueued', { task: definition.name, id, key, queue: definition.queue, delay });
-    return new Receipt({ status: 'enqueued', id, key });
+    return new Receipt({ status: 'enqueued', id, key, reader: this.#parts.reader });
   }
 
   #discarded({ definition, id, key }: Job, holder: ReceiptHolder): Receipt {
     const reason: DiscardReason = holder.phase === 'publishing' ? 'queued' : holder.phase;
     this.#parts.signals.emit('task:discarded', { task: definition.name, id, key, holder, side: 'enqueue', reason });
-    return new Receipt({ status: 'discarded', id: holder.id, key, holder });
+    return new Receipt({ status: 'discarded', id: holder.id, key, holder, reader: this.#parts.reader });
   }
 }

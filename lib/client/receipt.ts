@@ -1,5 +1,6 @@
 import { ResultsDisabledError } from '../errors.js';
 import type { Phase } from '../guard.js';
+import type { ResultWish } from '../result-backend.js';
 
 /** Who holds the key of a dropped duplicate. */
 export interface ReceiptHolder {
@@ -8,8 +9,8 @@ export interface ReceiptHolder {
   readonly phase: Phase;
 }
 
-/** Gets the result of a receipt's run. */
-export type ResultReader = (receipt: Receipt, options: ResultOptions) => Promise<unknown>;
+/** Waits for a result. */
+export type ResultReader = (wish: ResultWish, options: ResultOptions) => Promise<unknown>;
 
 /** Options of `receipt.result()`. */
 export interface ResultOptions {
@@ -25,11 +26,14 @@ export interface ReceiptParts {
   readonly holder?: ReceiptHolder | undefined;
   /** Undefined: results are not kept. */
   readonly reader?: ResultReader | undefined;
+  /** The result is that of a run with a larger fence: the holder was running, and runs once more. */
+  readonly after?: number | undefined;
 }
 
 /**
  * What became of one enqueue. `enqueued`: published and confirmed, `id` is this task. `discarded`: dropped, `id` is
- * the holder's and `holder` says in which phase it was. `T` is what the method returns.
+ * the holder's and `holder` says in which phase it was. `T` is what `result()` gives: what
+ * the method returns, as JSON carries it.
  */
 export class Receipt<T = unknown> {
   readonly status: ReceiptParts['status'];
@@ -38,23 +42,30 @@ export class Receipt<T = unknown> {
   readonly key: string | undefined;
   readonly holder?: ReceiptHolder;
   readonly #reader: ResultReader | undefined;
+  readonly #after: number | undefined;
 
-  constructor({ status, id, key, holder, reader }: ReceiptParts) {
+  constructor({ status, id, key, holder, reader, after }: ReceiptParts) {
     this.status = status;
     this.id = id;
     this.key = key;
     if (holder !== undefined) this.holder = holder;
     this.#reader = reader;
+    this.#after = after;
     Object.freeze(this);
   }
 
-  /** The result of the run. @throws ResultsDisabledError when the app keeps none. */
+  /**
+   * What the run of `id` returned, as JSON carries it (see `Json`). Of a message that a worker dropped, what its holder
+   * returned.
+   * @throws TaskFailedError when the task failed for good, ResultTimeoutError, ResultsDisabledError when the app keeps
+   * none, ResultsUnavailableError when the time passed without a Redis to ask, ClosedError as soon as the app is closed,
+   * PayloadError when a foreign worker wrote what is no JSON.
+   */
   async result(options: ResultOptions = {}): Promise<T> {
     if (this.#reader === undefined) {
-      throw new ResultsDisabledError('results are not kept: the results option of createApp is not built yet', {
-        id: this.id,
-      });
+      const text = 'results are not kept: set results in createApp (results: true keeps them where the locks are)';
+      throw new ResultsDisabledError(text, { id: this.id });
     }
-    return (await this.#reader(this as Receipt, options)) as T;
+    return (await this.#reader({ id: this.id, after: this.#after }, options)) as T;
   }
 }

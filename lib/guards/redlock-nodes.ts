@@ -1,7 +1,7 @@
 import { Redis, type RedisOptions } from 'ioredis';
 import type { Clock } from '../clock.js';
 import { AccessRefusedError, ClosedError, ConfigError, LockUnavailableError } from '../errors.js';
-import { bare } from './redlock-votes.js';
+import { bare, LOGIN_REFUSED, maskedRedisUrl, parseRedisUrl } from '../redis-node.js';
 
 /** A node that is down or hangs must answer "I do not know" in a quarter of a second, not hold its caller for ever. */
 const OPTIONS = {
@@ -16,24 +16,10 @@ const OPTIONS = {
   retryStrategy: (times: number) => Math.min(times * 50, 1000),
 } satisfies RedisOptions;
 
-const LOGIN_REFUSED = /^(WRONGPASS|NOAUTH|NOPERM)\b/;
-
 /** What the nodes tell, as `Guard.listen` takes it. */
 export interface NodeEvents {
   available(error: Error | undefined): void;
   warn(text: string): void;
-}
-
-function parse(text: string): URL {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url !== undefined && /^rediss?:$/.test(url.protocol) && url.hostname !== '') return url;
-  throw new ConfigError('locks: a Redis URL looks like redis://user:password@host:6379/0', { option: 'locks' });
-}
-
-/** A URL for people: without its password, and without its query, which may hold one. */
-function masked(url: URL): string {
-  const login = url.password === '' ? url.username : `${url.username}:***`;
-  return `${url.protocol}//${login === '' ? '' : `${login}@`}${url.host}${url.pathname === '/' ? '' : url.pathname}`;
 }
 
 interface Node {
@@ -42,7 +28,8 @@ interface Node {
 }
 
 function open(node: string | Redis): Node {
-  if (typeof node === 'string') return { client: new Redis(node, OPTIONS), address: masked(parse(node)) };
+  if (typeof node === 'string')
+    return { client: new Redis(node, OPTIONS), address: maskedRedisUrl(parseRedisUrl(node, 'locks')) };
   const { host = 'localhost', port = 6379, path } = node.options;
   return { client: node.duplicate(OPTIONS), address: path ?? `redis://${host}:${port}` };
 }
@@ -60,7 +47,7 @@ export class RedlockNodes {
   #wake: () => void = () => {};
 
   constructor(nodes: readonly (string | Redis)[]) {
-    for (const node of nodes) if (typeof node === 'string') parse(node);
+    for (const node of nodes) if (typeof node === 'string') parseRedisUrl(node, 'locks');
     this.#nodes = nodes.map(open);
     this.clients = this.#nodes.map(({ client }) => client);
     this.address = this.#nodes.map(({ address }) => address).join(', ');

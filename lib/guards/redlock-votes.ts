@@ -1,4 +1,5 @@
 import type { ClaimAnswer, Holder, HoldAnswer, Phase } from '../guard.js';
+import { bare } from '../redis-node.js';
 
 /** What one node said to one command, or a quorum of them together. */
 export type Vote =
@@ -34,12 +35,6 @@ function heldVote([letter = '', fence, left, seq, own = '', offered, owner = '']
     seq: Number(seq),
   };
   return { outcome: 'held', holder, own: OWN[own as keyof typeof OWN], offered: offered === '1' };
-}
-
-/** The driver's words without its copy of the command: that holds arguments, or a password. */
-export function bare(error: Error): Error {
-  const { code } = error as NodeJS.ErrnoException;
-  return Object.assign(new Error(error.message), code === undefined ? {} : { code });
 }
 
 /** Reads an error of one node: a refusal of our scripts, or trouble. */

@@ -8,6 +8,7 @@ import { deadQueue, type Transport } from '../transport.js';
 import { PUBLISH_WINDOW, workerPolicy } from '../declarations/uniqueness.js';
 import type { Lease } from './lease.js';
 import type { Outcome } from './outcome.js';
+import type { ResultKeeper } from './result-keeper.js';
 import type { Run } from './run.js';
 
 /** What the ack policy works with. */
@@ -16,6 +17,7 @@ export interface AckPolicyParts {
   readonly guard: Guard;
   readonly clock: Clock;
   readonly signals: Signals;
+  readonly keeper: ResultKeeper;
   /** Bounds one publish of a retry or a dead letter, ms. */
   readonly publishTimeout: number;
   /** Aborts when the worker takes no more work. */
@@ -47,7 +49,7 @@ export class AckPolicy {
   async settle(run: Run, outcome: Outcome): Promise<void> {
     switch (outcome.kind) {
       case 'succeeded':
-        return this.#finish(run);
+        return this.#finish(run, outcome.value);
       case 'covered':
         return this.#covered(run, outcome);
       case 'discarded':
@@ -79,7 +81,8 @@ export class AckPolicy {
     await this.#repeat(() => this.#parts.guard.abandon(lease.record, lease.identity));
   }
 
-  async #finish(run: Run): Promise<void> {
+  async #finish(run: Run, value: unknown): Promise<void> {
+    await this.#parts.keeper.succeeded(run, value);
     const answer = await this.#release(run, false);
     if (answer !== 'ok') return this.#notReleased(run, answer);
     run.delivery.ack();
@@ -87,7 +90,9 @@ export class AckPolicy {
     this.#parts.signals.emit('task:succeeded', { seconds, recovered: false, ...run.event() });
   }
 
-  #covered(run: Run, { own, dead, id }: Extract<Outcome, { kind: 'covered' }>): void {
+  async #covered(run: Run, { own, dead, id }: Extract<Outcome, { kind: 'covered' }>): Promise<void> {
+    // Its own result was kept before its key was released.
+    if (!own) await this.#parts.keeper.dropped(run, id);
     run.delivery.ack();
     if (own && dead) return this.#parts.signals.emit('task:dead', { ...run.event(), code: BURIED.code, error: BURIED });
     if (own) return this.#parts.signals.emit('task:succeeded', { ...run.event(), seconds: 0, recovered: true });
@@ -96,7 +101,8 @@ export class AckPolicy {
     this.#parts.signals.emit('task:discarded', { task, id: dropped, key, holder, side: 'worker', reason: 'done' });
   }
 
-  #discarded(run: Run, holder: Extract<Outcome, { kind: 'discarded' }>['holder']): void {
+  async #discarded(run: Run, holder: Extract<Outcome, { kind: 'discarded' }>['holder']): Promise<void> {
+    await this.#parts.keeper.dropped(run, holder.owner);
     run.delivery.ack();
     const { task, id, key } = run.event();
     const { owner, phase } = holder;
@@ -132,6 +138,7 @@ export class AckPolicy {
       await this.letGo(run);
       return this.#putBack(run);
     }
+    await this.#parts.keeper.failed(run, error);
     const answer = await this.#release(run, true);
     if (answer !== 'ok') return this.#notReleased(run, answer);
     delivery.ack();

@@ -7,6 +7,7 @@ import { runInScope } from '../task-context.js';
 import type { RetryPolicy, TaskDefinition } from '../task-definition.js';
 import type { Claimer } from './claim.js';
 import type { Outcome } from './outcome.js';
+import type { ResultKeeper } from './result-keeper.js';
 import { RunContext } from './run-context.js';
 import type { Ending, Run } from './run.js';
 import type { Seat } from './seat.js';
@@ -21,6 +22,7 @@ export interface ExecutorParts {
   readonly clock: Clock;
   readonly signals: Signals;
   readonly claimer: Claimer;
+  readonly keeper: ResultKeeper;
   readonly instances: Instances;
   /** Aborts when the worker takes no more work: nothing begins any more. */
   readonly draining: AbortSignal;
@@ -34,6 +36,7 @@ export const ABORT_GRACE = 1_000;
 const SHORT_DELAY = 1_000;
 
 const GIVEN_BACK = new TaskError('GIVEN_BACK', 'the message went back to the queue before its body began');
+const OVERDUE: Ending = { error: GIVEN_BACK, value: undefined };
 
 /** Takes one delivery through its steps. Each step either ends it with an outcome or lets it pass. */
 export class Executor {
@@ -94,10 +97,11 @@ export class Executor {
     try {
       const service = await instances.of(definition);
       const method = Reflect.get(service, definition.method) as (...args: unknown[]) => unknown;
-      await runInScope({ context: new RunContext(run, signals), app }, () => Reflect.apply(method, service, run.args));
-      return { error: undefined };
+      const context = new RunContext(run, signals);
+      const value = await runInScope({ context, app }, () => Reflect.apply(method, service, run.args));
+      return { error: undefined, value };
     } catch (thrown) {
-      return { error: toError(thrown) };
+      return { error: toError(thrown), value: undefined };
     }
   }
 
@@ -111,13 +115,29 @@ export class Executor {
   }
 
   #judge(run: Run, definition: TaskDefinition, ending: Ending | 'overdue'): Outcome {
-    const error = run.aborted ?? (ending === 'overdue' ? GIVEN_BACK : ending.error);
-    if (error === undefined) return { kind: 'succeeded' };
-    this.#parts.signals.emit('task:failed', { ...run.event(), error, seconds: run.seconds(this.#parts.clock) });
+    const { error: own, value } = ending === 'overdue' ? OVERDUE : ending;
+    const error = run.aborted ?? own;
+    if (error === undefined) return this.#success(run, value);
+    this.#failed(run, error);
     if (ending === 'overdue') return { kind: 'overdue', error };
     // What an aborted body returned or threw counts for nothing: it may have ended early because it was asked to.
     if (run.aborted !== undefined) return { kind: 'aborted', error };
     return this.#afterFailure(run, definition.retry, error);
+  }
+
+  /** A result that JSON cannot carry fails the task, and for good: to run again would return the same. */
+  #success(run: Run, value: unknown): Outcome {
+    try {
+      return { kind: 'succeeded', value: this.#parts.keeper.pack(run, value) };
+    } catch (thrown) {
+      const error = toError(thrown);
+      this.#failed(run, error);
+      return { kind: 'dead', code: 'PAYLOAD', error };
+    }
+  }
+
+  #failed(run: Run, error: Error): void {
+    this.#parts.signals.emit('task:failed', { ...run.event(), error, seconds: run.seconds(this.#parts.clock) });
   }
 
   #afterFailure(run: Run, policy: RetryPolicy, error: Error): Outcome {

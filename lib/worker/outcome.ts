@@ -5,8 +5,8 @@ import type { Holder } from '../guard.js';
  * retry or dead letter.
  */
 export type Outcome =
-  /** The body ended well. */
-  | { readonly kind: 'succeeded' }
+  /** The body ended well. `value`: what it returned, as it will be kept. */
+  | { readonly kind: 'succeeded'; readonly value: unknown }
   /** A finished run covers it. `own`: its own, whose acknowledgement got lost; `dead`: it ended in the dead letters. */
   | { readonly kind: 'covered'; readonly own: boolean; readonly dead: boolean; readonly id: string }
   /** Another task holds the key, by evidence of a quorum. */

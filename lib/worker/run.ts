@@ -20,6 +20,8 @@ export type Stage = 'waiting' | 'claiming' | 'running' | 'settling';
 export interface Ending {
   /** What it threw. */
   readonly error: Error | undefined;
+  /** What it returned. */
+  readonly value: unknown;
 }
 
 /** What was read of a delivery: everything that could be, and why not the rest. */
@@ -135,6 +137,7 @@ const NO_HEAD: MessageHead = {
   expires: undefined,
   rootId: undefined,
   parentId: undefined,
+  ignoreResult: false,
 };
 
 function unknownTask(head: MessageHead, registry: Registry): UnknownTaskError {

@@ -10,6 +10,8 @@ import { AckPolicy } from './ack-policy.js';
 import { Claimer } from './claim.js';
 import { Executor, type Instances } from './executor.js';
 import type { Outcome } from './outcome.js';
+import type { ResultBackend } from '../result-backend.js';
+import { ResultKeeper } from './result-keeper.js';
 import { readDelivery, type Run } from './run.js';
 import { Seat, type SeatParts } from './seat.js';
 import { Slots } from './slots.js';
@@ -18,6 +20,8 @@ import { Slots } from './slots.js';
 export interface WorkerParts {
   readonly transport: Transport;
   readonly guard: Guard;
+  /** Undefined: the app keeps no results. */
+  readonly results: ResultBackend | undefined;
   readonly fences: FenceSource;
   readonly clock: Clock;
   readonly signals: Signals;
@@ -82,8 +86,9 @@ export class Worker {
     const draining = this.#draining.signal;
     const waitingRoom = { free: settings.prefetch - settings.concurrency };
     this.#seats = { clock: parts.clock, slots: new Slots(settings.concurrency), waitingRoom, draining };
-    this.#executor = new Executor({ ...parts, draining, claimer: new Claimer({ ...parts, draining }) });
-    this.#policy = new AckPolicy({ ...parts, draining });
+    const keeper = new ResultKeeper(parts);
+    this.#executor = new Executor({ ...parts, draining, keeper, claimer: new Claimer({ ...parts, draining }) });
+    this.#policy = new AckPolicy({ ...parts, draining, keeper });
   }
 
   /** Bodies and settlements under way. */

@@ -147,7 +147,7 @@ describe('an app', () => {
     const wrong: [unknown, string, RegExp][] = [
       [{ services: Loans }, 'CONFIG', /\[LoanService\]/],
       [{ services: [Loans], brokr: 'memory:' }, 'CONFIG', /did you mean 'broker'/],
-      [{ services: [Loans], results: true }, 'NOT_YET', /results/],
+      [{ services: [Loans], results: 'memory:' }, 'CONFIG', /results of createApp .* redis:/],
       [{ services: [Loans], publishTimeout: 5 }, 'CONFIG', /at least 100 ms/],
       [{ services: [Loans], namespace: 'a b' }, 'CONFIG', /namespace/],
       [{ services: [Loans], queues: { tasks: { type: 'stream' } } }, 'CONFIG', /'quorum', 'classic'/],

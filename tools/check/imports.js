@@ -8,7 +8,7 @@ import { place, walk } from './source.js';
  * before it; parts of one layer that are separated by `apart` do not know each other.
  */
 const WORDS = ['errors', 'message', 'task-definition', 'clock'];
-const PURE = ['nearest', 'options', 'duration', 'json', 'signals', 'celery-protocol', 'fence'];
+const PURE = ['nearest', 'redis-node', 'options', 'duration', 'json', 'signals', 'celery-protocol', 'fence'];
 const PORTS = ['transport', 'guard', 'result-backend', 'presence'];
 const LAYERS = [
   { parts: WORDS },
@@ -29,7 +29,7 @@ const ADAPTERS = ['transports', 'guards', 'results', 'presences'];
 /** Where each package may be imported: files whose path begins so. */
 const DRIVERS = {
   amqplib: 'lib/transports/rabbitmq',
-  ioredis: 'lib/guards/redlock',
+  ioredis: ['lib/guards/redlock', 'lib/results/redis'],
   redlock: 'lib/guards/redlock',
   commander: 'lib/cli/',
   pino: 'lib/cli/',
@@ -61,8 +61,9 @@ function importsOf(source) {
 }
 
 function wrongDriver({ from, at, name }) {
-  const home = DRIVERS[name.split('/')[0]];
-  return home === undefined || from.startsWith(home) ? undefined : `${at} imports ${name}: only ${home}* may`;
+  const homes = [DRIVERS[name.split('/')[0]] ?? from].flat();
+  if (homes.some((home) => from.startsWith(home))) return undefined;
+  return `${at} imports ${name}: only ${homes.map((home) => `${home}*`).join(', ')} may`;
 }
 
 function wrongAdapter({ from, at, to, dynamic }) {
