@@ -1,6 +1,7 @@
 import { duration } from '../duration.js';
 import type { Guard } from '../guard.js';
 import { checkInteger, checkOptions, checkWord, notYet, wrong } from '../options.js';
+import { checkQueue } from '../declarations/task-settings.js';
 import type { Class } from '../task-definition.js';
 import type { Transport } from '../transport.js';
 
@@ -91,6 +92,7 @@ function checkNamespace(namespace: unknown): string {
 
 function checkQueues(queues: Readonly<Record<string, QueueOptions>>): Readonly<Record<string, QueueOptions>> {
   for (const [name, options] of Object.entries(queues)) {
+    checkQueue(name, 'a queue of createApp');
     const { type = 'quorum', maxPriority } = checkOptions(options, ['type', 'maxPriority'], `queue '${name}'`);
     checkWord(type, `type of queue '${name}'`, ['quorum', 'classic']);
     if (maxPriority === undefined) continue;

@@ -3,6 +3,7 @@ import { checkPair, openGuard, openTransport } from './adapters.js';
 import type { AppSettings } from './app-options.js';
 import { Client } from '../client/client.js';
 import type { Clock } from '../clock.js';
+import { LockUnavailableError } from '../errors.js';
 import { FenceSource } from '../fence.js';
 import type { Guard } from '../guard.js';
 import type { Registry } from '../declarations/registry.js';
@@ -27,6 +28,9 @@ export interface Links {
   readonly client: Client;
 }
 
+/** How long Redis is waited for when the app can open without, ms; it goes on connecting afterwards. */
+const OPTIONAL_LOCKS = 1_000;
+
 /** Opens broker and locks, and declares the queues of the app's tasks. Whatever was opened is closed when it fails. */
 export async function openLinks(parts: LinkParts, timeout: number): Promise<Links> {
   const { settings, clock, signals, name } = parts;
@@ -35,10 +39,11 @@ export async function openLinks(parts: LinkParts, timeout: number): Promise<Link
   const adapter = { namespace, clock, connectionName: name ?? `${namespace} ${hostname()} ${process.pid}` };
   const transport = await openTransport(settings.broker, adapter);
   const guard = await openGuard(settings.locks, adapter);
+  const queues = queuesOf(parts);
   listen(transport, guard, signals);
   try {
-    await Promise.all([transport.connect(timeout), guard.connect(timeout)]);
-    await transport.declare(queuesOf(parts));
+    await Promise.all([transport.connect(timeout), connectLocks(guard, parts, timeout)]);
+    await transport.declare(queues);
   } catch (error) {
     // Parts that the app was given may be used again; those of our own making are of no more use.
     if (typeof settings.broker === 'string') await transport.close();
@@ -47,8 +52,21 @@ export async function openLinks(parts: LinkParts, timeout: number): Promise<Link
   }
   const fences = new FenceSource(clock);
   const origin = `${process.pid}@${hostname()}`;
-  const client = new Client({ transport, guard, fences, clock, signals, namespace, publishTimeout, origin });
+  const declared = new Set(queues.map((queue) => queue.name));
+  const client = new Client({ transport, guard, fences, clock, signals, namespace, publishTimeout, origin, declared });
   return { transport, guard, fences, client };
+}
+
+/** A task that is rather published without its lock than not at all must not wait for Redis to open the app. */
+async function connectLocks(guard: Guard, { registry, signals }: LinkParts, timeout: number): Promise<void> {
+  const optional = registry.definitions.some(({ unique }) => unique?.onLockError === 'publish');
+  if (!optional) return guard.connect(timeout);
+  try {
+    await guard.connect(Math.min(timeout, OPTIONAL_LOCKS));
+  } catch (error) {
+    if (!(error instanceof LockUnavailableError)) throw error;
+    signals.emit('redis:unavailable', { error });
+  }
 }
 
 /** Publishes and confirms first, then the broker; Redis last, for whatever ends on the way frees its key. */
