@@ -4,5 +4,5 @@
  */
 export { decodeBody } from './celery-protocol/decode-body.js';
 export { decodeHead } from './celery-protocol/decode-head.js';
-export { encode } from './celery-protocol/encode.js';
+export { checkedHeaders, encode } from './celery-protocol/encode.js';
 export { type DeadLetter, deadLetter, republish, type RepublishChanges } from './celery-protocol/republish.js';

@@ -1,6 +1,8 @@
 export { App, createApp, tasks, type AppWorker, type MethodName } from './app/app.js';
 export type { AppOptions, Container, QueueOptions, RedisClient, Services } from './app/app-options.js';
-export type { CallOptions } from './app/call-options.js';
+export type { BatchOptions, CallOptions } from './app/call-options.js';
+export type { SendOptions } from './app/send-options.js';
+export { BatchError } from './client/batch.js';
 export type { Receipt, ReceiptHolder, ResultOptions } from './client/receipt.js';
 export type { Clock, Timer } from './clock.js';
 export * from './errors.js';
@@ -8,7 +10,7 @@ export type * from './guard.js';
 export type { Json } from './json.js';
 export type { ResultBackend, ResultWish, StoredError, StoredResult } from './result-backend.js';
 export type { DiscardReason, EventName, Listener, LogLevel, RunEvent, TaskEvent, TaskEvents } from './signals.js';
-export type { Stub } from './app/stub.js';
+export type { ReceiptOf, Stub } from './app/stub.js';
 export { taskContext, type TaskContext, type TaskLog } from './task-context.js';
 export type * from './message.js';
 export type * from './transport.js';

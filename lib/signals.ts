@@ -21,7 +21,8 @@ export type DiscardReason = 'queued' | 'running' | 'kept' | 'done';
 
 /** Every event with its payload: a closed table. Each payload is one frozen object. */
 export interface TaskEvents {
-  'task:enqueued': TaskEvent & { readonly queue: string; readonly delay: number };
+  /** `delay` in ms. `unguarded`: published without its lock, for Redis could not be reached (`onLockError: 'publish'`). */
+  'task:enqueued': TaskEvent & { readonly queue: string; readonly delay: number; readonly unguarded: boolean };
   /** `id` was dropped, `holder.id` keeps the key. */
   'task:discarded': TaskEvent & {
     readonly holder: { readonly id: string; readonly phase: Phase | undefined };

@@ -34,6 +34,8 @@ export interface UniquePolicy {
   readonly ttl: number;
   /** How long a run that gives no sign of life keeps its key, ms. */
   readonly lease: number;
+  /** What an enqueue does when Redis cannot be reached. @default 'refuse' */
+  readonly onLockError?: 'refuse' | 'publish';
 }
 
 /** A task, as its decorators declared it: frozen, resolved once at the app's start. */

@@ -3,6 +3,7 @@ import { ConfigError } from '../errors.js';
 import type { Guard } from '../guard.js';
 import { checkInteger, checkOptions, checkWord, show, wrong } from '../options.js';
 import type { ResultBackend } from '../result-backend.js';
+import { checkQueue } from '../declarations/task-settings.js';
 import type { Class } from '../task-definition.js';
 import type { Transport } from '../transport.js';
 
@@ -111,6 +112,7 @@ function checkNamespace(namespace: unknown): string {
 
 function checkQueues(queues: Readonly<Record<string, QueueOptions>>): Readonly<Record<string, QueueOptions>> {
   for (const [name, options] of Object.entries(queues)) {
+    checkQueue(name, 'a queue of createApp');
     const { type = 'quorum', maxPriority } = checkOptions(options, ['type', 'maxPriority'], `queue '${name}'`);
     checkWord(type, `type of queue '${name}'`, ['quorum', 'classic']);
     if (maxPriority === undefined) continue;

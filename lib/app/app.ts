@@ -1,14 +1,16 @@
 import { appSettings, type AppOptions, type AppSettings } from './app-options.js';
 import { appOf, bind, unbind } from './binding.js';
-import { callSettings, type CallOptions } from './call-options.js';
+import { batchSettings, callSettings, type BatchOptions, type CallOptions } from './call-options.js';
+import { sendSettings, type SendOptions } from './send-options.js';
 import type { Receipt } from '../client/receipt.js';
 import { systemClock, type Clock } from '../clock.js';
 import { ClosedError, NotYetError } from '../errors.js';
+import { checkName } from '../options.js';
 import { Instances } from './instances.js';
 import { closeLinks, openLinks, type Links } from './links.js';
 import { Registry } from '../declarations/registry.js';
 import { Signals, type EventName, type Listener } from '../signals.js';
-import { makeStub, type Stub } from './stub.js';
+import { makeStub, type ReceiptOf, type Stub } from './stub.js';
 import type { Class, TaskDefinition } from '../task-definition.js';
 import { Worker, workerSettings, type WorkerOptions, type WorkerSettings } from '../worker/worker.js';
 
@@ -87,7 +89,10 @@ export class App {
    * namespace, host and process).
    */
   async connect(options: { timeout?: number; name?: string } = {}): Promise<{ broker: string; locks: string }> {
-    const { transport, guard } = await this.#open(options.timeout, options.name);
+    const { timeout = this.#settings.publishTimeout, name } = options;
+    const { transport, guard } = await this.#open(timeout, name);
+    // The links may have been opened without Redis, for a task with `onLockError: 'publish'`.
+    await guard.connect(timeout);
     return { broker: transport.address, locks: guard.address };
   }
 
@@ -102,18 +107,38 @@ export class App {
     method: M,
     args: Parameters<Stub<T>[M]>,
     options?: CallOptions,
-  ): Promise<Receipt> {
-    return this.#enqueue(service, method, args, options);
+  ): Promise<ReceiptOf<T, M>> {
+    return this.#enqueue(service, method, args, options) as Promise<ReceiptOf<T, M>>;
   }
 
-  /** @throws NotYetError */
-  enqueueMany(): never {
-    throw notYet('enqueueMany');
+  /**
+   * Many calls of one method in one go; `argsList` has the arguments of each. Settles all of them, then gives a receipt
+   * for each, in order: of calls with one key the first is published, the others are `discarded`. `publishTimeout`
+   * bounds each call, not the whole.
+   * @throws BatchError with receipts and errors by place, when a call failed.
+   */
+  async enqueueMany<T extends object, M extends MethodName<T>>(
+    service: ServiceClass<T>,
+    method: M,
+    argsList: readonly Parameters<Stub<T>[M]>[],
+    options?: BatchOptions,
+  ): Promise<ReceiptOf<T, M>[]> {
+    const definition = this.#resolve().of(service, method);
+    const settings = batchSettings(options, argsList, this.#clock.now());
+    const { client } = await this.#open();
+    return (await client.submitAll(client.prepareAll(definition, argsList, settings))) as ReceiptOf<T, M>[];
   }
 
-  /** @throws NotYetError */
-  send(): never {
-    throw notYet('send');
+  /**
+   * A task by its name on the wire, whoever runs it (Celery, say); no lock is taken, and the arguments are not checked
+   * against any method. `queue` may be left out for a task of this app.
+   * @throws ConfigError when there is no such queue, PayloadError for what JSON cannot carry.
+   */
+  async send(name: string, options: SendOptions = {}): Promise<Receipt> {
+    const task = checkName(name, 'the task name of app.send', 255);
+    const settings = sendSettings(options, this.#resolve().find(task), task, this.#clock.now());
+    const { client } = await this.#open();
+    return client.submit(client.prepareNamed(task, settings));
   }
 
   /** @throws NotYetError */
@@ -166,7 +191,7 @@ export class App {
 
   async #enqueue(service: Class, method: string, args: readonly unknown[], options?: CallOptions): Promise<Receipt> {
     const definition = this.#resolve().of(service, method);
-    const settings = callSettings(options);
+    const settings = callSettings(options, this.#clock.now());
     const { client } = await this.#open();
     return client.enqueue(definition, args, settings);
   }

@@ -4,6 +4,7 @@ import type { AppSettings } from './app-options.js';
 import { Client } from '../client/client.js';
 import { resultReader } from '../client/result-reader.js';
 import type { Clock } from '../clock.js';
+import { LockUnavailableError } from '../errors.js';
 import { FenceSource } from '../fence.js';
 import type { Guard } from '../guard.js';
 import type { Registry } from '../declarations/registry.js';
@@ -33,6 +34,9 @@ export interface Links {
   readonly client: Client;
 }
 
+/** How long Redis is waited for when the app can open without, ms; it goes on connecting afterwards. */
+const OPTIONAL_LOCKS = 1_000;
+
 /** Opens broker and locks, and declares the queues of the app's tasks. Whatever was opened is closed when it fails. */
 export async function openLinks(parts: LinkParts, timeout: number): Promise<Links> {
   const { settings, clock, signals, name, closed } = parts;
@@ -42,10 +46,11 @@ export async function openLinks(parts: LinkParts, timeout: number): Promise<Link
   const transport = await openTransport(settings.broker, adapter);
   const guard = await openGuard(settings.locks, adapter);
   const results = await openResults(settings, adapter);
+  const queues = queuesOf(parts);
   listen(transport, guard, signals);
   try {
-    await Promise.all([transport.connect(timeout), guard.connect(timeout), results?.connect(timeout)]);
-    await transport.declare(queuesOf(parts));
+    await Promise.all([transport.connect(timeout), connectLocks(guard, parts, timeout), results?.connect(timeout)]);
+    await transport.declare(queues);
   } catch (error) {
     // Parts that the app was given may be used again; those of our own making are of no more use.
     if (typeof settings.broker === 'string') await transport.close();
@@ -56,8 +61,22 @@ export async function openLinks(parts: LinkParts, timeout: number): Promise<Link
   const fences = new FenceSource(clock);
   const origin = `${process.pid}@${hostname()}`;
   const reader = results && resultReader({ results, clock, closed });
-  const client = new Client({ transport, guard, fences, clock, signals, namespace, publishTimeout, origin, reader });
+  const declared = new Set(queues.map((queue) => queue.name));
+  const shared = { transport, guard, fences, clock, signals };
+  const client = new Client({ ...shared, namespace, publishTimeout, origin, reader, declared });
   return { transport, guard, results, fences, client };
+}
+
+/** A task that is rather published without its lock than not at all must not wait for Redis to open the app. */
+async function connectLocks(guard: Guard, { registry, signals }: LinkParts, timeout: number): Promise<void> {
+  const optional = registry.definitions.some(({ unique }) => unique?.onLockError === 'publish');
+  if (!optional) return guard.connect(timeout);
+  try {
+    await guard.connect(Math.min(timeout, OPTIONAL_LOCKS));
+  } catch (error) {
+    if (!(error instanceof LockUnavailableError)) throw error;
+    signals.emit('redis:unavailable', { error });
+  }
 }
 
 /** Publishes and confirms first, then the broker; Redis last, for whatever ends on the way frees its key. */

@@ -10,6 +10,11 @@ export type Stub<T> = {
     : never;
 };
 
+/** The receipt of a service's method: its result is what the method returns. */
+export type ReceiptOf<T, M extends keyof Stub<T>> = Stub<T>[M] extends (...args: never[]) => Promise<infer R>
+  ? R
+  : never;
+
 /** A stub whose every method calls `enqueue` with its name. It is no promise, and shows nothing else of an object. */
 export function makeStub<T extends object>(enqueue: (method: string, args: unknown[]) => Promise<Receipt>): Stub<T> {
   const methods = new Map<string, (...args: unknown[]) => Promise<Receipt>>();

@@ -6,6 +6,8 @@ import { RESERVED_HEADERS } from './names.js';
 const SHORT_STRING = 255;
 /** Characters of `argsrepr` and `kwargsrepr`: for people only, and a header table must stay far below 64 KiB. */
 const REPR_LENGTH = 200;
+/** Bytes of a caller's headers, as JSON: beside them the lock, the texts for people and a dead letter's stack have room. */
+const MOST_HEADER_BYTES = 8 * 1024;
 const TIME_LIMIT = Object.freeze([null, null]);
 const EMBED = '{"callbacks":null,"errbacks":null,"chain":null,"chord":null}';
 /** Python reads headers as attributes. */
@@ -29,7 +31,7 @@ export function encode(message: TaskMessage, origin: string): Frame {
   };
 }
 
-function properties({ id, enqueuedAt, priority }: TaskMessage): FrameProperties {
+function properties({ id, enqueuedAt, priority, expiration }: TaskMessage): FrameProperties {
   return {
     contentType: 'application/json',
     contentEncoding: 'utf-8',
@@ -37,6 +39,7 @@ function properties({ id, enqueuedAt, priority }: TaskMessage): FrameProperties 
     messageId: id,
     timestamp: Math.floor(enqueuedAt / 1000),
     ...(priority === undefined ? undefined : { priority: checkedPriority(priority) }),
+    ...(expiration === undefined ? undefined : { expiration: String(expiration) }),
   };
 }
 
@@ -51,7 +54,7 @@ function headers(message: TaskMessage, args: string, kwargs: string, origin: str
     group: null,
     shadow: null,
     eta: null,
-    expires: null,
+    expires: message.expires === undefined ? null : new Date(message.expires).toISOString(),
     retries: message.attempt - 1,
     timelimit: TIME_LIMIT,
     argsrepr: args.slice(0, REPR_LENGTH),
@@ -100,9 +103,21 @@ function json(value: unknown, path: string): string {
   }
 }
 
-function checkedHeaders(own: Headers): Headers {
-  for (const name of Object.keys(own)) checkHeader(name, own[name]);
-  return own;
+/**
+ * A caller's own headers, as they are.
+ * @throws ConfigError for a name that Python cannot read or the wire format uses, and for too many; PayloadError for a
+ * value that is no string, finite number, boolean or null.
+ */
+export function checkedHeaders(own: Headers): Headers {
+  const names = Object.keys(own);
+  if (names.length === 0) return own;
+  for (const name of names) checkHeader(name, own[name]);
+  const bytes = Buffer.byteLength(JSON.stringify(own));
+  if (bytes <= MOST_HEADER_BYTES) return own;
+  throw new ConfigError(
+    `the headers have ${bytes} bytes as JSON, at most ${MOST_HEADER_BYTES} are taken; what is larger belongs into the arguments`,
+    { bytes },
+  );
 }
 
 function checkHeader(name: string, value: unknown): void {

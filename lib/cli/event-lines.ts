@@ -9,7 +9,8 @@ const because = (error: Error | undefined): string => (error === undefined ? '' 
 
 /** Every event of the library as a line of the log: the compiler misses one that is left out. */
 const LINES: { readonly [E in EventName]: (event: Readonly<TaskEvents[E]>) => Line } = {
-  'task:enqueued': ({ task }) => ['info', `${task} enqueued`],
+  'task:enqueued': ({ task, unguarded }) =>
+    unguarded ? ['warn', `${task} enqueued without its lock`] : ['info', `${task} enqueued`],
   'task:discarded': ({ task, side, reason, holder }) => {
     const other = reason === 'done' ? 'covered by the finished' : `${reason} already as`;
     return ['info', `${task} discarded (${side}): ${other} ${holder.id}`];

@@ -3,22 +3,27 @@ import type { Clock } from '../clock.js';
 import {
   BrokerUnavailableError,
   ClosedError,
+  DuplicateTaskError,
   DuplicateUndecidedError,
   LockUnavailableError,
   PublishOutcomeUnknownError,
+  toError,
   UnroutableError,
 } from '../errors.js';
 import type { FenceSource } from '../fence.js';
 import type { Guard, Identity } from '../guard.js';
 import type { MessageLock } from '../message.js';
-import { pack } from '../declarations/payload.js';
+import { notYet, wrong } from '../options.js';
 import type { DiscardReason, Signals } from '../signals.js';
-import type { TaskDefinition } from '../task-definition.js';
+import type { TaskDefinition, UniquePolicy } from '../task-definition.js';
 import type { Transport } from '../transport.js';
 import { PUBLISH_WINDOW, recordName } from '../declarations/uniqueness.js';
+import { submitAll } from './batch.js';
+import { callOf, namedCall, type Call, type EnqueueSettings, type SendSettings } from './call.js';
 import { Flight } from './flights.js';
+import { Queues } from './queues.js';
 import { Receipt, type ReceiptHolder, type ResultReader } from './receipt.js';
-import { Reservation } from './reservation.js';
+import { Reservation, type Reserved } from './reservation.js';
 
 /** What a client works with. */
 export interface ClientParts {
@@ -34,27 +39,23 @@ export interface ClientParts {
   readonly origin: string;
   /** For the receipts; undefined: the app keeps no results. */
   readonly reader: ResultReader | undefined;
-}
-
-/** Settings of one enqueue. */
-export interface EnqueueSettings {
-  /** Before the task may run, ms. @default 0 */
-  readonly delay?: number;
-}
-
-/** A checked call, on its way to becoming a message. */
-export interface Call {
-  readonly definition: TaskDefinition;
-  readonly args: readonly unknown[];
-  readonly id: string;
-  readonly key: string | undefined;
-  readonly delay: number;
+  /** Queues that are declared. */
+  readonly declared: ReadonlySet<string>;
 }
 
 /** A call that is being enqueued. */
-interface Job extends Call {
+interface Job {
+  readonly call: Call;
   /** By `clock.monotonic()`. */
   readonly deadline: number;
+}
+
+/** A call of a task whose producer decides on duplicates. */
+interface UniqueJob extends Job {
+  readonly key: string;
+  readonly unique: UniquePolicy;
+  /** The name of the key's record. */
+  readonly record: string;
 }
 
 /** How often a confirm is tried: when Redis stays silent, the publish window ends by itself and newcomers are accepted. */
@@ -73,6 +74,7 @@ function isOutage(error: unknown): error is Error {
 /** The producer: turns a call into a published message, or finds that it is a duplicate. */
 export class Client {
   readonly #parts: ClientParts;
+  readonly #queues: Queues;
   readonly #reservation: Reservation;
   readonly #flights = new Map<string, Flight>();
   readonly #open = new Set<Promise<unknown>>();
@@ -80,6 +82,7 @@ export class Client {
 
   constructor(parts: ClientParts) {
     this.#parts = parts;
+    this.#queues = new Queues(parts);
     this.#reservation = new Reservation(parts);
   }
 
@@ -90,26 +93,53 @@ export class Client {
 
   /**
    * Checks a call, computes its key and gives it an id; asks nobody and publishes nothing.
-   * @throws KeyError, PayloadError, ClosedError
+   * @throws KeyError, PayloadError, ConfigError, ClosedError
    */
   prepare(definition: TaskDefinition, args: readonly unknown[], settings: EnqueueSettings = {}): Call {
-    this.#refuseClosed(definition);
-    // The key first: of `null` where an id belongs, that it makes no key says more than that it is no payload.
-    const key = definition.key?.(args);
-    const packed = pack(definition, args);
-    return { definition, args: packed, id: this.#parts.clock.uuid(), key, delay: settings.delay ?? 0 };
+    this.#refuseClosed(definition.name);
+    return callOf(definition, args, settings, this.#parts.clock.uuid());
+  }
+
+  /** `prepare` of many; an error in a call's place is why it cannot be made. @throws ClosedError */
+  prepareAll(
+    definition: TaskDefinition,
+    argsList: readonly (readonly unknown[])[],
+    settings: EnqueueSettings,
+  ): (Call | Error)[] {
+    this.#refuseClosed(definition.name);
+    return argsList.map((args, place) => {
+      try {
+        if (!Array.isArray(args)) throw wrong(`enqueueMany: [${place}]`, args, 'an array of arguments, such as [42]');
+        return this.prepare(definition, args, settings);
+      } catch (thrown) {
+        return toError(thrown);
+      }
+    });
+  }
+
+  /** `prepare` of a task that is known by its name alone. @throws PayloadError, NotYetError, ClosedError */
+  prepareNamed(name: string, settings: SendSettings): Call {
+    this.#refuseClosed(name);
+    if (settings.due !== undefined && settings.expires !== undefined && !this.#queues.owns(settings.queue)) {
+      // The broker's own expiry, which a foreign consumer needs, does not outlast the delay queues.
+      throw notYet(`expires together with delay or at, for the queue '${settings.queue}' of somebody else,`);
+    }
+    return namedCall(name, settings, this.#parts.clock.uuid());
   }
 
   /** Resolves once the broker has the message, or a holder that covers the call is known. `publishTimeout` begins now. */
   async submit(call: Call): Promise<Receipt> {
-    this.#refuseClosed(call.definition);
+    this.#refuseClosed(call.task);
     const { clock, publishTimeout } = this.#parts;
-    // Written out: a literal that begins with a spread takes several times as long.
-    const { definition, args, id, key, delay } = call;
-    const job: Job = { definition, args, id, key, delay, deadline: clock.monotonic() + publishTimeout };
-    return this.#track(
-      definition.unique === undefined || key === undefined ? this.#plain(job) : this.#unique(job, key),
-    );
+    return this.#track(this.#submit({ call, deadline: clock.monotonic() + publishTimeout }));
+  }
+
+  /**
+   * Submits calls together; an error in a call's place is that call's. Calls of one key share one claim.
+   * @throws BatchError once all are settled, when one of them failed.
+   */
+  submitAll(calls: readonly (Call | Error)[]): Promise<Receipt[]> {
+    return submitAll(calls, (call) => this.submit(call));
   }
 
   /** Refuses new work, then waits for what is on its way: publishes and confirms. */
@@ -118,8 +148,8 @@ export class Client {
     while (this.#open.size > 0) await Promise.allSettled(this.#open);
   }
 
-  #refuseClosed({ name }: TaskDefinition): void {
-    if (this.#closed) throw new ClosedError('the app is closed: nothing can be enqueued', { task: name });
+  #refuseClosed(task: string): void {
+    if (this.#closed) throw new ClosedError('the app is closed: nothing can be enqueued', { task });
   }
 
   #track<T>(work: Promise<T>): Promise<T> {
@@ -129,46 +159,51 @@ export class Client {
     return work;
   }
 
-  async #plain(job: Job): Promise<Receipt> {
-    const lock: MessageLock | undefined =
-      job.key === undefined ? undefined : { key: job.key, mode: 'worker', fence: undefined };
-    await this.#publish(job, lock);
-    return this.#enqueued(job);
+  async #submit({ call, deadline }: Job): Promise<Receipt> {
+    const { task, queue, key, unique, byName } = call;
+    // Before the lock: a queue that cannot be had must not leave a key taken.
+    const ready = this.#queues.ready(queue, byName, deadline - this.#parts.clock.monotonic());
+    if (ready !== undefined) await ready;
+    if (unique === undefined || key === undefined) return this.#plain({ call, deadline });
+    return this.#unique({ call, deadline, key, unique, record: recordName(this.#parts.namespace, task, key) });
   }
 
-  async #unique(job: Job, key: string): Promise<Receipt> {
-    const record = recordName(this.#parts.namespace, job.definition.name, key);
+  async #plain(job: Job): Promise<Receipt> {
+    const { key } = job.call;
+    await this.#publish(job, key === undefined ? undefined : { key, mode: 'worker', fence: undefined });
+    return this.#enqueued(job.call, false);
+  }
+
+  async #unique(job: UniqueJob): Promise<Receipt> {
+    const { record, call, deadline } = job;
     for (;;) {
       const flight = this.#flights.get(record);
-      if (flight === undefined) return this.#lead(job, key, record);
-      const holder = await flight.join();
-      if (holder !== undefined) return this.#discarded(job, holder);
-      if (this.#parts.clock.monotonic() >= job.deadline) {
-        throw new DuplicateUndecidedError(
-          'another enqueue of this key failed until publishTimeout; nothing was published',
-          {
-            record,
-          },
-        );
+      if (flight === undefined) return this.#lead(job);
+      const holder = await flight.join(call.expires);
+      if (holder !== undefined) return this.#duplicate(job, holder);
+      if (this.#parts.clock.monotonic() >= deadline) {
+        const text = 'another enqueue of this key failed until publishTimeout; nothing was published';
+        throw new DuplicateUndecidedError(text, { record });
       }
     }
   }
 
-  async #lead(job: Job, key: string, record: string): Promise<Receipt> {
-    const flight = new Flight();
+  async #lead(job: UniqueJob): Promise<Receipt> {
+    const { record, call } = job;
+    const flight = new Flight(call.expires);
     this.#flights.set(record, flight);
     try {
       await flight.gather();
-      const reserved = await this.#reservation.reserve({ record, owner: job.id, deadline: job.deadline });
-      if ('holder' in reserved) {
+      const reserved = await this.#reserve(job);
+      if (reserved !== undefined && 'holder' in reserved) {
         const holder = { id: reserved.holder.owner, phase: reserved.holder.phase };
         flight.land({ holder, enqueued: false });
-        return this.#discarded(job, holder);
+        return this.#duplicate(job, holder);
       }
       flight.depart();
-      await this.#publishReserved(job, key, record, reserved.identity);
-      flight.land({ holder: { id: job.id, phase: 'queued' }, enqueued: true });
-      return this.#enqueued(job);
+      await this.#publishReserved(job, reserved?.identity);
+      flight.land({ holder: { id: call.id, phase: 'queued' }, enqueued: true });
+      return this.#enqueued(call, reserved === undefined);
     } catch (error) {
       if (isOutage(error)) flight.land({ outage: error });
       throw error;
@@ -178,8 +213,24 @@ export class Client {
     }
   }
 
-  /** The key is let go when there is certainly no message; on an unknown outcome it stays until its window ends. */
-  async #publishReserved(job: Job, key: string, record: string, identity: Identity): Promise<void> {
+  /** Undefined: nobody can say, and the task is to be published all the same. */
+  async #reserve({ record, call, deadline, unique }: UniqueJob): Promise<Reserved | undefined> {
+    const hasty = unique.onLockError === 'publish';
+    try {
+      return await this.#reservation.reserve({ record, owner: call.id, expires: call.expires ?? 0, deadline, hasty });
+    } catch (error) {
+      if (hasty && error instanceof LockUnavailableError) return undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * The key is let go when there is certainly no message; on an unknown outcome it stays until its window ends. Without
+   * an identity the message carries its key alone: the worker's claim still lets one run at a time.
+   */
+  async #publishReserved(job: UniqueJob, identity: Identity | undefined): Promise<void> {
+    const { key, record, unique, call } = job;
+    if (identity === undefined) return this.#publish(job, { key, mode: 'enqueue', fence: undefined });
     if (job.deadline - this.#parts.clock.monotonic() < LEAST_TIME) {
       await this.#parts.guard.abandon(record, identity);
       throw new DuplicateUndecidedError('the lock took all of publishTimeout; nothing was published', { record });
@@ -193,7 +244,7 @@ export class Client {
     } finally {
       window.close();
     }
-    void this.#track(this.#confirm(record, identity, job.delay + (job.definition.unique?.ttl ?? 0)));
+    void this.#track(this.#confirm(record, identity, this.#delay(call) + unique.ttl));
   }
 
   /** While a message is being published again and again, its key must not fall to a newcomer. */
@@ -213,40 +264,57 @@ export class Client {
     }
   }
 
-  #publish(job: Job, lock: MessageLock | undefined): Promise<void> {
+  async #publish({ call, deadline }: Job, lock: MessageLock | undefined): Promise<void> {
     const { clock, transport, origin } = this.#parts;
-    const { definition, id, args, delay } = job;
+    const { id, task, queue, args, kwargs, priority, headers, expires, due } = call;
     const enqueuedAt = clock.now();
+    const foreign = call.byName && !this.#queues.owns(queue);
     // Written out: a literal that begins with a spread made this whole call take three times as long.
     const message = {
       rootId: undefined,
       parentId: undefined,
-      headers: {},
+      headers,
       id,
-      task: definition.name,
+      task,
       args,
-      kwargs: {},
+      kwargs,
       attempt: 1,
       lock,
       enqueuedAt,
-      priority: definition.priority,
+      priority,
+      expires: foreign ? undefined : expires,
+      // A Celery older than 5.5 stumbles over the header; the broker's own expiry needs no consumer's help.
+      expiration: foreign && expires !== undefined ? Math.max(0, expires - enqueuedAt) : undefined,
     };
-    return transport.publish({
-      queue: definition.queue,
-      frame: encode(message, origin),
-      due: delay > 0 ? enqueuedAt + delay : undefined,
-      timeout: job.deadline - clock.monotonic(),
-    });
+    const timeout = deadline - clock.monotonic();
+    try {
+      await transport.publish({ queue, frame: encode(message, origin), due, timeout });
+    } catch (error) {
+      if (error instanceof UnroutableError) this.#queues.forget(queue);
+      throw error;
+    }
   }
 
-  #enqueued({ definition, id, key, delay }: Job): Receipt {
-    this.#parts.signals.emit('task:enqueued', { task: definition.name, id, key, queue: definition.queue, delay });
+  /** ms from now. */
+  #delay({ due }: Call): number {
+    return due === undefined ? 0 : Math.max(0, due - this.#parts.clock.now());
+  }
+
+  #enqueued(call: Call, unguarded: boolean): Receipt {
+    const { task, id, key, queue } = call;
+    this.#parts.signals.emit('task:enqueued', { task, id, key, queue, delay: this.#delay(call), unguarded });
     return new Receipt({ status: 'enqueued', id, key, reader: this.#parts.reader });
   }
 
-  #discarded({ definition, id, key }: Job, holder: ReceiptHolder): Receipt {
+  /** A call under the holder's own id is that very task once more, and no duplicate to be complained of. */
+  #duplicate({ call, key, unique }: UniqueJob, holder: ReceiptHolder): Receipt {
+    const { task, id } = call;
+    if (unique.onDuplicate === 'reject' && holder.id !== id) {
+      const text = `${task}: a duplicate: ${holder.id} has the key '${key}' and is ${holder.phase}; nothing was published`;
+      throw new DuplicateTaskError(text, { task, key, holder: holder.id, phase: holder.phase });
+    }
     const reason: DiscardReason = holder.phase === 'publishing' ? 'queued' : holder.phase;
-    this.#parts.signals.emit('task:discarded', { task: definition.name, id, key, holder, side: 'enqueue', reason });
+    this.#parts.signals.emit('task:discarded', { task, id, key, holder, side: 'enqueue', reason });
     return new Receipt({ status: 'discarded', id: holder.id, key, holder, reader: this.#parts.reader });
   }
 }

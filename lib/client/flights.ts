@@ -17,9 +17,15 @@ type Stage = 'gathering' | 'claiming' | 'publishing';
 
 /** One enqueue of a key on its way; concurrent ones of this process may share its claim. */
 export class Flight {
+  /** Epoch ms at which the leader's message may be dropped. */
+  readonly #expires: number | undefined;
   #stage: Stage = 'gathering';
   #land!: (landing: Landing) => void;
   readonly #landed = new Promise<Landing>((resolve) => (this.#land = resolve));
+
+  constructor(expires: number | undefined) {
+    this.#expires = expires;
+  }
 
   /** Lets every newcomer of this tick join before the claim is sent. */
   async gather(): Promise<void> {
@@ -37,13 +43,15 @@ export class Flight {
 
   /**
    * Waits for the leader. Resolves to the holder when the newcomer is covered by it, else to undefined: ask again.
+   * Nothing that may be dropped covers a newcomer who `expires` later: its own claim makes the holder last as long.
    * Rejects with an outage.
    */
-  async join(): Promise<ReceiptHolder | undefined> {
+  async join(expires: number | undefined): Promise<ReceiptHolder | undefined> {
     const stage = this.#stage;
     const landing = await this.#landed;
     if (landing !== undefined && 'outage' in landing) throw landing.outage;
     if (landing === undefined || stage === 'publishing') return undefined;
+    if (this.#expires !== undefined && (expires ?? Infinity) > this.#expires) return undefined;
     return stage === 'gathering' || landing.enqueued ? landing.holder : undefined;
   }
 }

@@ -9,8 +9,12 @@ export interface Wish {
   readonly record: string;
   /** Task id. */
   readonly owner: string;
+  /** Epoch ms at which the message may be dropped; 0: never. */
+  readonly expires: number;
   /** By `clock.monotonic()`. */
   readonly deadline: number;
+  /** A Redis that does not answer is given up like one that cannot be reached, in time for a publish without it. */
+  readonly hasty: boolean;
 }
 
 /** The key is ours for the publish window, or somebody else will run (or runs) it. */
@@ -44,7 +48,7 @@ export class Reservation {
     let seen = 0;
     for (let round = 0; ; round++) {
       const identity = { owner: wish.owner, fence: this.#fences.next(seen) };
-      const answer = await this.#claim(wish.record, identity);
+      const answer = await this.#claim(wish, identity);
       if (answer.outcome === 'granted') return { identity };
       if (answer.outcome === 'fence') {
         seen = answer.highest;
@@ -57,9 +61,9 @@ export class Reservation {
   }
 
   /** A grant that took longer than the window it grants is none (protocol.md, client rule 7). */
-  async #claim(record: string, identity: Identity): Promise<ClaimAnswer> {
+  async #claim({ record, expires }: Wish, identity: Identity): Promise<ClaimAnswer> {
     const sent = this.#clock.monotonic();
-    const answer = await this.#guard.claimPublishing(record, { window: PUBLISH_WINDOW, expires: 0, ...identity });
+    const answer = await this.#guard.claimPublishing(record, { window: PUBLISH_WINDOW, expires, ...identity });
     const late = answer.outcome === 'granted' && this.#clock.monotonic() - sent >= PUBLISH_WINDOW;
     return late ? { outcome: 'unknown', cause: undefined } : answer;
   }
@@ -76,7 +80,7 @@ export class Reservation {
     state: { undecided: Identity[]; started: number; round: number },
   ): Promise<void> {
     const now = this.#clock.monotonic();
-    const reach = answer.outcome === 'unavailable' ? Math.min(wish.deadline, state.started + REACH) : wish.deadline;
+    const reach = until(wish, answer, state.started);
     if (answer.outcome === 'clock' || now >= reach) {
       await this.#withdraw(wish.record, state.undecided);
       throw failure(wish, answer);
@@ -90,10 +94,18 @@ function isEvidence(answer: ClaimAnswer): answer is Extract<ClaimAnswer, { outco
   return answer.outcome === 'held' && answer.holder.phase !== 'publishing';
 }
 
+/** Until when an answer is followed by another claim. */
+function until({ deadline, hasty }: Wish, { outcome }: ClaimAnswer, started: number): number {
+  if (hasty && (outcome === 'unavailable' || outcome === 'unknown')) {
+    return started + Math.min(REACH, (deadline - started) / 2);
+  }
+  return outcome === 'unavailable' ? Math.min(deadline, started + REACH) : deadline;
+}
+
 function failure(wish: Wish, answer: ClaimAnswer): Error {
   const data = { record: wish.record, id: wish.owner, answer: answer.outcome };
   const cause = 'cause' in answer ? answer.cause : undefined;
-  if (answer.outcome === 'unavailable') {
+  if (answer.outcome === 'unavailable' || (wish.hasty && answer.outcome === 'unknown')) {
     return new LockUnavailableError(
       'Redis cannot be reached, so nobody can say whether this task is a duplicate; nothing was published',
       data,

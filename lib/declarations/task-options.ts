@@ -7,7 +7,8 @@ export interface UniqueOptions<K = string> {
   /** A template such as `'loan:<loanId>'`, or a function of the arguments. */
   readonly key: K;
   /**
-   * What happens to a duplicate. Only `'discard'` is built yet.
+   * What happens to a duplicate at enqueue: dropped, or refused with a `DuplicateTaskError` to the caller. `'coalesce'`
+   * is not built yet.
    *
    * @default 'discard'
    */
@@ -27,7 +28,8 @@ export interface UniqueOptions<K = string> {
   /** Drops newcomers for this long after a good run. Not built yet. */
   readonly keepFor?: Duration;
   /**
-   * What an enqueue does when Redis cannot be reached. Only `'refuse'` is built yet.
+   * What an enqueue does when Redis cannot be reached: throw a `LockUnavailableError`, or publish without the lock. The
+   * worker's claim still lets one run at a time, but duplicates may be queued; `task:enqueued` counts them as `unguarded`.
    *
    * @default 'refuse'
    */

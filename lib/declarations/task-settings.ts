@@ -38,6 +38,7 @@ const TASK = [
 ];
 const UNIQUE = ['key', 'onDuplicate', 'ttl', 'lease', 'keepFor', 'onLockError'] as const;
 const SHOULD_COMPUTE = ['key', 'onDuplicate', 'lease', 'keepFor'] as const;
+const ENQUEUE_STRATEGIES = ['discard', 'coalesce', 'reject'] as const;
 const STRATEGIES = ['discard', 'coalesce', 'reject', 'requeue'] as const;
 
 /** A word of which only the first is built. */
@@ -64,16 +65,20 @@ function checkUnique(value: unknown, what: string): TaskSettings['unique'] {
   if (value === undefined) return undefined;
   const given = isKeySource(value) ? { key: value } : checkOptions(value, UNIQUE, what);
   refuseUnbuilt(given, ['keepFor'], what);
-  checkFirst(given.onLockError, `${what}.onLockError`, ['refuse', 'publish']);
   const policy: UniquePolicy = {
-    onDuplicate: checkFirst(given.onDuplicate, `${what}.onDuplicate`, STRATEGIES),
+    onDuplicate:
+      given.onDuplicate === 'reject'
+        ? 'reject'
+        : checkFirst(given.onDuplicate, `${what}.onDuplicate`, ENQUEUE_STRATEGIES),
+    onLockError: checkWord(given.onLockError ?? 'refuse', `${what}.onLockError`, ['refuse', 'publish']),
     ttl: checkLease(given.ttl ?? DEFAULT_TTL, `${what}.ttl`),
     lease: checkLease(given.lease ?? DEFAULT_LEASE, `${what}.lease`),
   };
   return { key: checkKeySource(given.key, `${what}.key`), policy: Object.freeze(policy) };
 }
 
-function checkQueue(value: unknown, what: string): string {
+/** The name of a work queue. @throws ConfigError */
+export function checkQueue(value: unknown, what: string): string {
   const queue = checkName(value, what, MAX_QUEUE_BYTES);
   if (queue.startsWith('amq.'))
     throw wrong(what, value, `a name that does not begin with 'amq.', which is the broker's`);

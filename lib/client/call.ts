@@ -1,0 +1,113 @@
+import { ConfigError, PayloadError, type Violation } from '../errors.js';
+import { toJson } from '../json.js';
+import type { Headers } from '../message.js';
+import { checkKey, type KeyValue } from '../declarations/key-value.js';
+import { pack } from '../declarations/payload.js';
+import type { TaskDefinition, UniquePolicy } from '../task-definition.js';
+
+/** Settings of one enqueue, checked. */
+export interface EnqueueSettings {
+  /** @default a fresh UUID */
+  readonly id?: string | undefined;
+  /** Instead of what the task's template gives. */
+  readonly key?: KeyValue | undefined;
+  readonly headers?: Headers | undefined;
+  /** Epoch ms before which the task may not run. */
+  readonly due?: number | undefined;
+  /** Epoch ms after which the message is dropped. */
+  readonly expires?: number | undefined;
+  /** @default the task's */
+  readonly queue?: string | undefined;
+  /** @default the task's */
+  readonly priority?: number | undefined;
+}
+
+/** Settings of a task that is sent by name. */
+export interface SendSettings extends Omit<EnqueueSettings, 'key'> {
+  readonly queue: string;
+  readonly args: readonly unknown[];
+  readonly kwargs: Readonly<Record<string, unknown>>;
+}
+
+/** A checked call, on its way to becoming a message. */
+export interface Call {
+  /** Its name on the wire. */
+  readonly task: string;
+  readonly queue: string;
+  readonly args: readonly unknown[];
+  readonly kwargs: Readonly<Record<string, unknown>>;
+  readonly id: string;
+  readonly key: string | undefined;
+  /** Set when the producer decides on duplicates of the key. */
+  readonly unique: UniquePolicy | undefined;
+  /** Epoch ms. */
+  readonly due: number | undefined;
+  /** Epoch ms. */
+  readonly expires: number | undefined;
+  readonly priority: number | undefined;
+  readonly headers: Headers;
+  /** Sent by name: a queue that the app does not know belongs to somebody else, and is used as it is. */
+  readonly byName: boolean;
+}
+
+const NONE: Headers = Object.freeze({});
+const NO_KWARGS = Object.freeze({});
+
+function keyOf(definition: TaskDefinition, args: readonly unknown[], key: KeyValue | undefined): string | undefined {
+  if (key === undefined) return definition.key?.(args);
+  if (definition.key !== undefined) return checkKey(key, definition.name);
+  const text = 'is not unique, so it takes no key; give its @Task a unique, or its method a @ShouldCompute';
+  throw new ConfigError(`${definition.name} ${text}`, { task: definition.name, option: 'key' });
+}
+
+/**
+ * A call of a declared task. `id` is used where the settings name none.
+ * @throws KeyError, PayloadError, ConfigError
+ */
+export function callOf(
+  definition: TaskDefinition,
+  args: readonly unknown[],
+  settings: EnqueueSettings,
+  id: string,
+): Call {
+  // The key first: of `null` where an id belongs, that it makes no key says more than that it is no payload.
+  const key = keyOf(definition, args, settings.key);
+  return {
+    task: definition.name,
+    queue: settings.queue ?? definition.queue,
+    args: pack(definition, args),
+    kwargs: NO_KWARGS,
+    id: settings.id ?? id,
+    key,
+    unique: key === undefined ? undefined : definition.unique,
+    due: settings.due,
+    expires: settings.expires,
+    priority: settings.priority ?? definition.priority,
+    headers: settings.headers ?? NONE,
+    byName: false,
+  };
+}
+
+/** A call of a task by its name alone. @throws PayloadError */
+export function namedCall(task: string, { args, kwargs, ...settings }: SendSettings, id: string): Call {
+  const violations: Violation[] = [];
+  const packed = { args: toJson(args, 'args', violations), kwargs: toJson(kwargs, 'kwargs', violations) };
+  const [first] = violations;
+  if (first !== undefined) {
+    throw new PayloadError(`${task}: ${first.path} ${first.message}`, violations, { task });
+  }
+  return {
+    task,
+    queue: settings.queue,
+    args: packed.args as unknown[],
+    kwargs: packed.kwargs as Record<string, unknown>,
+    id: settings.id ?? id,
+    key: undefined,
+    unique: undefined,
+    due: settings.due,
+    expires: settings.expires,
+    priority: settings.priority,
+    headers: settings.headers ?? NONE,
+    byName: true,
+  };
+}
