@@ -1,6 +1,8 @@
-import { ConfigError, PayloadError, type Violation } from '../errors.js';
+import type { Clock } from '../clock.js';
+import { ConfigError, PayloadError, toError, type Violation } from '../errors.js';
 import { toJson } from '../json.js';
 import type { Headers } from '../message.js';
+import { wrong } from '../options.js';
 import { checkKey, type KeyValue } from '../declarations/key-value.js';
 import { pack } from '../declarations/payload.js';
 import type { TaskDefinition, UniquePolicy } from '../task-definition.js';
@@ -61,14 +63,14 @@ function keyOf(definition: TaskDefinition, args: readonly unknown[], key: KeyVal
 }
 
 /**
- * A call of a declared task. `id` is used where the settings name none.
+ * A call of a declared task; asks nobody and publishes nothing.
  * @throws KeyError, PayloadError, ConfigError
  */
-export function callOf(
+export function prepare(
+  clock: Clock,
   definition: TaskDefinition,
   args: readonly unknown[],
-  settings: EnqueueSettings,
-  id: string,
+  settings: EnqueueSettings = {},
 ): Call {
   // The key first: of `null` where an id belongs, that it makes no key says more than that it is no payload.
   const key = keyOf(definition, args, settings.key);
@@ -77,7 +79,7 @@ export function callOf(
     queue: settings.queue ?? definition.queue,
     args: pack(definition, args),
     kwargs: NO_KWARGS,
-    id: settings.id ?? id,
+    id: settings.id ?? clock.uuid(),
     key,
     unique: key === undefined ? undefined : definition.unique,
     due: settings.due,
@@ -88,8 +90,25 @@ export function callOf(
   };
 }
 
+/** `prepare` of many calls; an error in a call's place is why it cannot be made. */
+export function prepareAll(
+  clock: Clock,
+  definition: TaskDefinition,
+  argsList: readonly (readonly unknown[])[],
+  settings: EnqueueSettings,
+): (Call | Error)[] {
+  return argsList.map((args, place) => {
+    try {
+      if (!Array.isArray(args)) throw wrong(`enqueueMany: [${place}]`, args, 'an array of arguments, such as [42]');
+      return prepare(clock, definition, args, settings);
+    } catch (thrown) {
+      return toError(thrown);
+    }
+  });
+}
+
 /** A call of a task by its name alone. @throws PayloadError */
-export function namedCall(task: string, { args, kwargs, ...settings }: SendSettings, id: string): Call {
+export function prepareNamed(clock: Clock, task: string, { args, kwargs, ...settings }: SendSettings): Call {
   const violations: Violation[] = [];
   const packed = { args: toJson(args, 'args', violations), kwargs: toJson(kwargs, 'kwargs', violations) };
   const [first] = violations;
@@ -101,7 +120,7 @@ export function namedCall(task: string, { args, kwargs, ...settings }: SendSetti
     queue: settings.queue,
     args: packed.args as unknown[],
     kwargs: packed.kwargs as Record<string, unknown>,
-    id: settings.id ?? id,
+    id: settings.id ?? clock.uuid(),
     key: undefined,
     unique: undefined,
     due: settings.due,

@@ -7,19 +7,18 @@ import {
   DuplicateUndecidedError,
   LockUnavailableError,
   PublishOutcomeUnknownError,
-  toError,
   UnroutableError,
 } from '../errors.js';
 import type { FenceSource } from '../fence.js';
 import type { Guard, Identity } from '../guard.js';
 import type { MessageLock } from '../message.js';
-import { notYet, wrong } from '../options.js';
+import { notYet } from '../options.js';
 import type { DiscardReason, Signals } from '../signals.js';
-import type { TaskDefinition, UniquePolicy } from '../task-definition.js';
+import type { UniquePolicy } from '../task-definition.js';
 import type { Transport } from '../transport.js';
 import { PUBLISH_WINDOW, recordName } from '../declarations/uniqueness.js';
 import { submitAll } from './batch.js';
-import { callOf, namedCall, type Call, type EnqueueSettings, type SendSettings } from './call.js';
+import type { Call } from './call.js';
 import { Flight } from './flights.js';
 import { Queues } from './queues.js';
 import { Receipt, type ReceiptHolder, type ResultReader } from './receipt.js';
@@ -64,6 +63,13 @@ const CONFIRM_TRIES = 3;
 /** A publish with less time than this would end in an unknown outcome, ms. */
 const LEAST_TIME = 50;
 
+/** The broker holds no message for less than a second; what is shorter our workers wait out, but nobody else's, ms. */
+const LEAST_FOREIGN_DELAY = 1_500;
+
+/** For a consumer that does not know `due`: late by a moment, never early. */
+const notBefore = (due: number | undefined, now: number): number | undefined =>
+  due === undefined || due <= now ? undefined : Math.max(due, now + LEAST_FOREIGN_DELAY);
+
 /** What fails for every enqueue of the key alike, and certainly published nothing. */
 function isOutage(error: unknown): error is Error {
   return [LockUnavailableError, BrokerUnavailableError, UnroutableError, ClosedError].some(
@@ -84,47 +90,6 @@ export class Client {
     this.#parts = parts;
     this.#queues = new Queues(parts);
     this.#reservation = new Reservation(parts);
-  }
-
-  /** `submit` of `prepare`. */
-  async enqueue(definition: TaskDefinition, args: readonly unknown[], settings?: EnqueueSettings): Promise<Receipt> {
-    return this.submit(this.prepare(definition, args, settings));
-  }
-
-  /**
-   * Checks a call, computes its key and gives it an id; asks nobody and publishes nothing.
-   * @throws KeyError, PayloadError, ConfigError, ClosedError
-   */
-  prepare(definition: TaskDefinition, args: readonly unknown[], settings: EnqueueSettings = {}): Call {
-    this.#refuseClosed(definition.name);
-    return callOf(definition, args, settings, this.#parts.clock.uuid());
-  }
-
-  /** `prepare` of many; an error in a call's place is why it cannot be made. @throws ClosedError */
-  prepareAll(
-    definition: TaskDefinition,
-    argsList: readonly (readonly unknown[])[],
-    settings: EnqueueSettings,
-  ): (Call | Error)[] {
-    this.#refuseClosed(definition.name);
-    return argsList.map((args, place) => {
-      try {
-        if (!Array.isArray(args)) throw wrong(`enqueueMany: [${place}]`, args, 'an array of arguments, such as [42]');
-        return this.prepare(definition, args, settings);
-      } catch (thrown) {
-        return toError(thrown);
-      }
-    });
-  }
-
-  /** `prepare` of a task that is known by its name alone. @throws PayloadError, NotYetError, ClosedError */
-  prepareNamed(name: string, settings: SendSettings): Call {
-    this.#refuseClosed(name);
-    if (settings.due !== undefined && settings.expires !== undefined && !this.#queues.owns(settings.queue)) {
-      // The broker's own expiry, which a foreign consumer needs, does not outlast the delay queues.
-      throw notYet(`expires together with delay or at, for the queue '${settings.queue}' of somebody else,`);
-    }
-    return namedCall(name, settings, this.#parts.clock.uuid());
   }
 
   /** Resolves once the broker has the message, or a holder that covers the call is known. `publishTimeout` begins now. */
@@ -152,6 +117,12 @@ export class Client {
     if (this.#closed) throw new ClosedError('the app is closed: nothing can be enqueued', { task });
   }
 
+  /** The broker's own expiry, which a foreign consumer needs, does not outlast the delay queues. */
+  #refuseLostExpiry({ queue, byName, due, expires }: Call): void {
+    if (!byName || due === undefined || expires === undefined || this.#queues.owns(queue)) return;
+    throw notYet(`expires together with delay or at, for the queue '${queue}' of somebody else,`);
+  }
+
   #track<T>(work: Promise<T>): Promise<T> {
     this.#open.add(work);
     const forget = (): void => void this.#open.delete(work);
@@ -161,6 +132,7 @@ export class Client {
 
   async #submit({ call, deadline }: Job): Promise<Receipt> {
     const { task, queue, key, unique, byName } = call;
+    this.#refuseLostExpiry(call);
     // Before the lock: a queue that cannot be had must not leave a key taken.
     const ready = this.#queues.ready(queue, byName, deadline - this.#parts.clock.monotonic());
     if (ready !== undefined) await ready;
@@ -217,7 +189,7 @@ export class Client {
   async #reserve({ record, call, deadline, unique }: UniqueJob): Promise<Reserved | undefined> {
     const hasty = unique.onLockError === 'publish';
     try {
-      return await this.#reservation.reserve({ record, owner: call.id, expires: call.expires ?? 0, deadline, hasty });
+      return await this.#reservation.reserve({ record, owner: call.id, expires: call.expires, deadline, hasty });
     } catch (error) {
       if (hasty && error instanceof LockUnavailableError) return undefined;
       throw error;
@@ -288,7 +260,8 @@ export class Client {
     };
     const timeout = deadline - clock.monotonic();
     try {
-      await transport.publish({ queue, frame: encode(message, origin), due, timeout });
+      const frame = encode(message, origin);
+      await transport.publish({ queue, frame, due: foreign ? notBefore(due, enqueuedAt) : due, timeout });
     } catch (error) {
       if (error instanceof UnroutableError) this.#queues.forget(queue);
       throw error;

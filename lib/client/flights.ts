@@ -17,9 +17,9 @@ type Stage = 'gathering' | 'claiming' | 'publishing';
 
 /** One enqueue of a key on its way; concurrent ones of this process may share its claim. */
 export class Flight {
-  /** Epoch ms at which the leader's message may be dropped. */
-  readonly #expires: number | undefined;
   #stage: Stage = 'gathering';
+  /** Epoch ms at which the leader's message may be dropped; undefined: never. */
+  readonly #expires: number | undefined;
   #land!: (landing: Landing) => void;
   readonly #landed = new Promise<Landing>((resolve) => (this.#land = resolve));
 
@@ -43,15 +43,15 @@ export class Flight {
 
   /**
    * Waits for the leader. Resolves to the holder when the newcomer is covered by it, else to undefined: ask again.
-   * Nothing that may be dropped covers a newcomer who `expires` later: its own claim makes the holder last as long.
-   * Rejects with an outage.
+   * Rejects with an outage. A newcomer that may wait longer than the leader (`expires`) is never covered: Redis has to hear
+   * of it.
    */
   async join(expires: number | undefined): Promise<ReceiptHolder | undefined> {
     const stage = this.#stage;
+    const outlives = (expires ?? Infinity) > (this.#expires ?? Infinity);
     const landing = await this.#landed;
     if (landing !== undefined && 'outage' in landing) throw landing.outage;
-    if (landing === undefined || stage === 'publishing') return undefined;
-    if (this.#expires !== undefined && (expires ?? Infinity) > this.#expires) return undefined;
+    if (landing === undefined || outlives || stage === 'publishing') return undefined;
     return stage === 'gathering' || landing.enqueued ? landing.holder : undefined;
   }
 }

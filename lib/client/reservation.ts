@@ -9,10 +9,10 @@ export interface Wish {
   readonly record: string;
   /** Task id. */
   readonly owner: string;
-  /** Epoch ms at which the message may be dropped; 0: never. */
-  readonly expires: number;
   /** By `clock.monotonic()`. */
   readonly deadline: number;
+  /** Epoch ms at which the message may be dropped; undefined: never. */
+  readonly expires: number | undefined;
   /** A Redis that does not answer is given up like one that cannot be reached, in time for a publish without it. */
   readonly hasty: boolean;
 }
@@ -61,7 +61,7 @@ export class Reservation {
   }
 
   /** A grant that took longer than the window it grants is none (protocol.md, client rule 7). */
-  async #claim({ record, expires }: Wish, identity: Identity): Promise<ClaimAnswer> {
+  async #claim({ record, expires = 0 }: Wish, identity: Identity): Promise<ClaimAnswer> {
     const sent = this.#clock.monotonic();
     const answer = await this.#guard.claimPublishing(record, { window: PUBLISH_WINDOW, expires, ...identity });
     const late = answer.outcome === 'granted' && this.#clock.monotonic() - sent >= PUBLISH_WINDOW;

@@ -55,9 +55,9 @@ export class Stage {
   /** An app with links of its own, closed after the test. */
   app(
     services: readonly (abstract new () => object)[],
-    { onPublish }: { onPublish?: (queue: string) => void } = {},
+    { onPublish, locks }: { onPublish?: (queue: string) => void; locks?: string } = {},
   ): App {
-    const links = this.parts.links();
+    const links = { ...this.parts.links(), ...(locks === undefined ? {} : { locks }) };
     const broker = onPublish === undefined ? links.broker : spied(this.parts.observe().transport, onPublish);
     const app = createApp({ ...links, broker, services, namespace: NAMESPACE });
     this.#apps.push(app);
@@ -81,9 +81,13 @@ export class Stage {
   }
 
   /** The dead letters of the queue; they stay there. */
-  async dead(): Promise<readonly Frame[]> {
+  dead(): Promise<readonly Frame[]> {
+    return this.messages(deadQueue(this.queue));
+  }
+
+  /** The messages that wait in a queue; nobody else gets them until the test has ended. */
+  async messages(queue = this.queue): Promise<readonly Frame[]> {
     const { transport } = this.observer;
-    const queue = deadQueue(this.queue);
     const { ready } = await transport.figures(queue);
     const frames: Frame[] = [];
     await new Promise<void>((resolve, reject) => {
@@ -102,12 +106,17 @@ export class Stage {
   }
 
   /** From now on nobody takes what is published there. */
-  removeQueue(): Promise<void> {
-    return this.parts.removeQueue(this.queue);
+  removeQueue(queue = this.queue): Promise<void> {
+    return this.parts.removeQueue(queue);
   }
 
   restoreQueue(): Promise<void> {
-    return this.observer.transport.declare([{ name: this.queue }]);
+    return this.declare(this.queue);
+  }
+
+  /** A queue that no app of the test knows. */
+  declare(name: string): Promise<void> {
+    return this.observer.transport.declare([{ name }]);
   }
 
   /** Cuts every link of the apps to the broker; they connect again by themselves. */
