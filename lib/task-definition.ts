@@ -34,6 +34,8 @@ export interface UniquePolicy {
   readonly ttl: number;
   /** How long a run that gives no sign of life keeps its key, ms. */
   readonly lease: number;
+  /** How long newcomers are dropped after a good run, ms; undefined: not at all. */
+  readonly keepFor?: number | undefined;
 }
 
 /** A task, as its decorators declared it: frozen, resolved once at the app's start. */

@@ -16,8 +16,9 @@ import type { DiscardReason, Signals } from '../signals.js';
 import type { TaskDefinition } from '../task-definition.js';
 import type { Transport } from '../transport.js';
 import { PUBLISH_WINDOW, recordName } from '../declarations/uniqueness.js';
-import { Flight } from './flights.js';
-import { Receipt, type ReceiptHolder } from './receipt.js';
+import { Flight, type Landed } from './flights.js';
+import { offerOf } from './offer.js';
+import { Receipt } from './receipt.js';
 import { Reservation } from './reservation.js';
 
 /** What a client works with. */
@@ -47,10 +48,14 @@ export interface Call {
   readonly id: string;
   readonly key: string | undefined;
   readonly delay: number;
+  /** JSON text of the arguments, to be handed to a holder; undefined without `coalesce`. */
+  readonly offer: string | undefined;
 }
 
 /** A call that is being enqueued. */
 interface Job extends Call {
+  /** Of two calls the later one has the larger number. */
+  readonly order: number;
   /** By `clock.monotonic()`. */
   readonly deadline: number;
 }
@@ -74,6 +79,7 @@ export class Client {
   readonly #reservation: Reservation;
   readonly #flights = new Map<string, Flight>();
   readonly #open = new Set<Promise<unknown>>();
+  #orders = 0;
   #closed = false;
 
   constructor(parts: ClientParts) {
@@ -95,7 +101,8 @@ export class Client {
     // The key first: of `null` where an id belongs, that it makes no key says more than that it is no payload.
     const key = definition.key?.(args);
     const packed = pack(definition, args);
-    return { definition, args: packed, id: this.#parts.clock.uuid(), key, delay: settings.delay ?? 0 };
+    const offer = offerOf(definition, packed);
+    return { definition, args: packed, id: this.#parts.clock.uuid(), key, delay: settings.delay ?? 0, offer };
   }
 
   /** Resolves once the broker has the message, or a holder that covers the call is known. `publishTimeout` begins now. */
@@ -103,8 +110,9 @@ export class Client {
     this.#refuseClosed(call.definition);
     const { clock, publishTimeout } = this.#parts;
     // Written out: a literal that begins with a spread takes several times as long.
-    const { definition, args, id, key, delay } = call;
-    const job: Job = { definition, args, id, key, delay, deadline: clock.monotonic() + publishTimeout };
+    const { definition, args, id, key, delay, offer } = call;
+    const order = this.#orders++;
+    const job: Job = { definition, args, id, key, delay, offer, order, deadline: clock.monotonic() + publishTimeout };
     return this.#track(
       definition.unique === undefined || key === undefined ? this.#plain(job) : this.#unique(job, key),
     );
@@ -128,8 +136,9 @@ export class Client {
   }
 
   async #plain(job: Job): Promise<Receipt> {
-    const lock: MessageLock | undefined =
-      job.key === undefined ? undefined : { key: job.key, mode: 'worker', fence: undefined };
+    // A worker that coalesces must know whose arguments are newer; no claim says so here, but the clock does.
+    const fence = job.offer === undefined ? undefined : this.#parts.fences.next();
+    const lock: MessageLock | undefined = job.key === undefined ? undefined : { key: job.key, mode: 'worker', fence };
     await this.#publish(job, lock);
     return this.#enqueued(job);
   }
@@ -139,8 +148,8 @@ export class Client {
     for (;;) {
       const flight = this.#flights.get(record);
       if (flight === undefined) return this.#lead(job, key, record);
-      const holder = await flight.join();
-      if (holder !== undefined) return this.#discarded(job, holder);
+      const landed = await flight.join(job);
+      if (landed !== undefined) return this.#dropped(job, landed);
       if (this.#parts.clock.monotonic() >= job.deadline) {
         throw new DuplicateUndecidedError(
           'another enqueue of this key failed until publishTimeout; nothing was published',
@@ -153,19 +162,21 @@ export class Client {
   }
 
   async #lead(job: Job, key: string, record: string): Promise<Receipt> {
-    const flight = new Flight();
+    const flight = new Flight(job);
     this.#flights.set(record, flight);
     try {
       await flight.gather();
-      const reserved = await this.#reservation.reserve({ record, owner: job.id, deadline: job.deadline });
+      const { args, offer } = flight.newest;
+      const reserved = await this.#reservation.reserve({ record, owner: job.id, deadline: job.deadline, offer });
       if ('holder' in reserved) {
         const holder = { id: reserved.holder.owner, phase: reserved.holder.phase };
-        flight.land({ holder, enqueued: false });
-        return this.#discarded(job, holder);
+        const landed = { holder, enqueued: false, coalesced: reserved.offered };
+        flight.land(landed);
+        return this.#dropped(job, landed);
       }
       flight.depart();
-      await this.#publishReserved(job, key, record, reserved.identity);
-      flight.land({ holder: { id: job.id, phase: 'queued' }, enqueued: true });
+      await this.#publishReserved({ ...job, args }, key, record, reserved.identity);
+      flight.land({ holder: { id: job.id, phase: 'queued' }, enqueued: true, coalesced: offer !== undefined });
       return this.#enqueued(job);
     } catch (error) {
       if (isOutage(error)) flight.land({ outage: error });
@@ -242,7 +253,11 @@ export class Client {
     return new Receipt({ status: 'enqueued', id, key });
   }
 
-  #discarded({ definition, id, key }: Job, holder: ReceiptHolder): Receipt {
+  #dropped({ definition, id, key }: Job, { holder, coalesced }: Landed): Receipt {
+    if (coalesced) {
+      this.#parts.signals.emit('task:coalesced', { task: definition.name, id, key, holder, side: 'enqueue' });
+      return new Receipt({ status: 'coalesced', id: holder.id, key, holder });
+    }
     const reason: DiscardReason = holder.phase === 'publishing' ? 'queued' : holder.phase;
     this.#parts.signals.emit('task:discarded', { task: definition.name, id, key, holder, side: 'enqueue', reason });
     return new Receipt({ status: 'discarded', id: holder.id, key, holder });

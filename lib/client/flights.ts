@@ -1,8 +1,15 @@
 import type { ReceiptHolder } from './receipt.js';
 
+/** Who runs for the calls of a flight. `coalesced`: with the newest of their arguments. */
+export interface Landed {
+  readonly holder: ReceiptHolder;
+  readonly enqueued: boolean;
+  readonly coalesced: boolean;
+}
+
 /** What a leader's enqueue came to; undefined when it failed for a reason of its own. */
 export type Landing =
-  | { readonly holder: ReceiptHolder; readonly enqueued: boolean }
+  | Landed
   /** Nobody can be reached, or nobody takes the message: that holds for every newcomer, too. */
   | { readonly outage: Error }
   | undefined;
@@ -12,14 +19,36 @@ export type Landing =
  * - `gathering`: the claim was not sent yet, so whatever it finds holds for the newcomer too;
  * - `claiming`: a refusal may be older than the newcomer, but a grant leads to a message that is published later;
  * - `publishing`: the run may have begun before the newcomer asked.
+ *
+ * With `coalesce` the claim carries the newest arguments of those who gathered, and whoever comes after it was sent has
+ * newer ones: he asks again.
  */
 type Stage = 'gathering' | 'claiming' | 'publishing';
 
+/** What a flight must know of a call. */
+export interface Passenger {
+  /** Of two calls the later one has the larger number. */
+  readonly order: number;
+  readonly args: readonly unknown[];
+  /** Undefined without `coalesce`. */
+  readonly offer: string | undefined;
+}
+
 /** One enqueue of a key on its way; concurrent ones of this process may share its claim. */
 export class Flight {
+  #newest: Passenger;
   #stage: Stage = 'gathering';
   #land!: (landing: Landing) => void;
   readonly #landed = new Promise<Landing>((resolve) => (this.#land = resolve));
+
+  constructor(leader: Passenger) {
+    this.#newest = leader;
+  }
+
+  /** Whose arguments travel: the leader's, or with `coalesce` those of the newest call that gathered. */
+  get newest(): Passenger {
+    return this.#newest;
+  }
 
   /** Lets every newcomer of this tick join before the claim is sent. */
   async gather(): Promise<void> {
@@ -39,11 +68,13 @@ export class Flight {
    * Waits for the leader. Resolves to the holder when the newcomer is covered by it, else to undefined: ask again.
    * Rejects with an outage.
    */
-  async join(): Promise<ReceiptHolder | undefined> {
+  async join(call: Passenger): Promise<Landed | undefined> {
     const stage = this.#stage;
+    const coalesce = call.offer !== undefined;
+    if (coalesce && stage === 'gathering' && call.order > this.#newest.order) this.#newest = call;
     const landing = await this.#landed;
     if (landing !== undefined && 'outage' in landing) throw landing.outage;
     if (landing === undefined || stage === 'publishing') return undefined;
-    return stage === 'gathering' || landing.enqueued ? landing.holder : undefined;
+    return stage === 'gathering' || (landing.enqueued && !coalesce) ? landing : undefined;
   }
 }

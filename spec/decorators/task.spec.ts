@@ -33,7 +33,7 @@ describe('@Task', () => {
   });
 
   it('takes its options, durations as strings or milliseconds', () => {
-    const unique = { key: 'loan:<loanId>', onDuplicate: 'discard', ttl: '1h', lease: 100, onLockError: 'refuse' };
+    const unique = { key: 'loan:<loanId>', ttl: '1h', lease: 100, keepFor: '2s', onLockError: 'refuse' };
     const definition = declare({
       name: 'loans.recompute',
       queue: 'fast',
@@ -43,7 +43,7 @@ describe('@Task', () => {
       priority: 9,
     });
     expect(definition).to.include({ name: 'loans.recompute', queue: 'fast', acksLate: false, priority: 9 });
-    expect(definition.unique).to.deep.equal({ onDuplicate: 'discard', ttl: 3_600_000, lease: 100 });
+    expect(definition.unique).to.deep.equal({ onDuplicate: 'discard', ttl: 3_600_000, lease: 100, keepFor: 2_000 });
     expect(definition.keyText).to.equal('loan:<loanId>');
     expect(definition.key?.([42])).to.equal('loan:42');
     expect(definition.retry.attempts).to.equal(1);
@@ -54,6 +54,7 @@ describe('@Task', () => {
       onDuplicate: 'discard',
       ttl: 600_000,
       lease: 15_000,
+      keepFor: undefined,
     });
     const definition = declare({ unique: (loanId: number) => `loan ${loanId}` });
     expect(definition.key?.([42])).to.equal('loan 42');
@@ -116,9 +117,8 @@ describe('@Task', () => {
     [{ afterCommit: false }, 'afterCommit'],
     [{ expires: '1h' }, 'expires'],
     [{ onConnectionLoss: 'finish' }, 'onConnectionLoss'],
-    [{ unique: { key: 'x', keepFor: '1m' } }, 'keepFor'],
     [{ unique: { key: 'x', onLockError: 'publish' } }, 'onLockError'],
-    ...['coalesce', 'reject', 'requeue'].map((onDuplicate): [object, string] => [
+    ...['reject', 'requeue'].map((onDuplicate): [object, string] => [
       { unique: { key: 'x', onDuplicate } },
       onDuplicate,
     ]),
