@@ -6,6 +6,7 @@ import { wrong } from '../options.js';
 import { checkKey, type KeyValue } from '../declarations/key-value.js';
 import { pack } from '../declarations/payload.js';
 import type { TaskDefinition, UniquePolicy } from '../task-definition.js';
+import { offerOf } from './offer.js';
 
 /** Settings of one enqueue, checked. */
 export interface EnqueueSettings {
@@ -48,6 +49,8 @@ export interface Call {
   readonly expires: number | undefined;
   readonly priority: number | undefined;
   readonly headers: Headers;
+  /** JSON text of the arguments, to be handed to a holder; undefined without `coalesce`. */
+  readonly offer: string | undefined;
   /** Sent by name: a queue that the app does not know belongs to somebody else, and is used as it is. */
   readonly byName: boolean;
 }
@@ -74,10 +77,11 @@ export function prepare(
 ): Call {
   // The key first: of `null` where an id belongs, that it makes no key says more than that it is no payload.
   const key = keyOf(definition, args, settings.key);
+  const packed = pack(definition, args);
   return {
     task: definition.name,
     queue: settings.queue ?? definition.queue,
-    args: pack(definition, args),
+    args: packed,
     kwargs: NO_KWARGS,
     id: settings.id ?? clock.uuid(),
     key,
@@ -86,6 +90,7 @@ export function prepare(
     expires: settings.expires,
     priority: settings.priority ?? definition.priority,
     headers: settings.headers ?? NONE,
+    offer: offerOf(definition, packed),
     byName: false,
   };
 }
@@ -127,6 +132,7 @@ export function prepareNamed(clock: Clock, task: string, { args, kwargs, ...sett
     expires: settings.expires,
     priority: settings.priority,
     headers: settings.headers ?? NONE,
+    offer: undefined,
     byName: true,
   };
 }

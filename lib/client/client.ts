@@ -19,9 +19,9 @@ import type { Transport } from '../transport.js';
 import { PUBLISH_WINDOW, recordName } from '../declarations/uniqueness.js';
 import { submitAll } from './batch.js';
 import type { Call } from './call.js';
-import { Flight } from './flights.js';
+import { Flight, type Landed } from './flights.js';
 import { Queues } from './queues.js';
-import { Receipt, type ReceiptHolder, type ResultReader } from './receipt.js';
+import { Receipt, type ResultReader } from './receipt.js';
 import { Reservation, type Reserved } from './reservation.js';
 
 /** What a client works with. */
@@ -45,6 +45,8 @@ export interface ClientParts {
 /** A call that is being enqueued. */
 interface Job {
   readonly call: Call;
+  /** Of two calls the later one has the larger number. */
+  readonly order: number;
   /** By `clock.monotonic()`. */
   readonly deadline: number;
 }
@@ -84,6 +86,7 @@ export class Client {
   readonly #reservation: Reservation;
   readonly #flights = new Map<string, Flight>();
   readonly #open = new Set<Promise<unknown>>();
+  #orders = 0;
   #closed = false;
 
   constructor(parts: ClientParts) {
@@ -96,7 +99,7 @@ export class Client {
   async submit(call: Call): Promise<Receipt> {
     this.#refuseClosed(call.task);
     const { clock, publishTimeout } = this.#parts;
-    return this.#track(this.#submit({ call, deadline: clock.monotonic() + publishTimeout }));
+    return this.#track(this.#submit({ call, order: this.#orders++, deadline: clock.monotonic() + publishTimeout }));
   }
 
   /**
@@ -130,29 +133,34 @@ export class Client {
     return work;
   }
 
-  async #submit({ call, deadline }: Job): Promise<Receipt> {
+  async #submit({ call, order, deadline }: Job): Promise<Receipt> {
     const { task, queue, key, unique, byName } = call;
     this.#refuseLostExpiry(call);
     // Before the lock: a queue that cannot be had must not leave a key taken.
     const ready = this.#queues.ready(queue, byName, deadline - this.#parts.clock.monotonic());
     if (ready !== undefined) await ready;
-    if (unique === undefined || key === undefined) return this.#plain({ call, deadline });
-    return this.#unique({ call, deadline, key, unique, record: recordName(this.#parts.namespace, task, key) });
+    if (unique === undefined || key === undefined) return this.#plain({ call, order, deadline });
+    return this.#unique({ call, order, deadline, key, unique, record: recordName(this.#parts.namespace, task, key) });
   }
 
   async #plain(job: Job): Promise<Receipt> {
     const { key } = job.call;
-    await this.#publish(job, key === undefined ? undefined : { key, mode: 'worker', fence: undefined });
+    await this.#publish(job, key === undefined ? undefined : { key, mode: 'worker', fence: this.#unclaimed(job.call) });
     return this.#enqueued(job.call, false);
   }
 
+  /** A worker that coalesces must know whose arguments are newer; without a claim the clock says so. */
+  #unclaimed({ offer }: Call): number | undefined {
+    return offer === undefined ? undefined : this.#parts.fences.next();
+  }
+
   async #unique(job: UniqueJob): Promise<Receipt> {
-    const { record, call, deadline } = job;
+    const { record, deadline } = job;
     for (;;) {
       const flight = this.#flights.get(record);
       if (flight === undefined) return this.#lead(job);
-      const holder = await flight.join(call.expires);
-      if (holder !== undefined) return this.#duplicate(job, holder);
+      const landed = await flight.join(job);
+      if (landed !== undefined) return this.#dropped(job, landed);
       if (this.#parts.clock.monotonic() >= deadline) {
         const text = 'another enqueue of this key failed until publishTimeout; nothing was published';
         throw new DuplicateUndecidedError(text, { record });
@@ -162,19 +170,21 @@ export class Client {
 
   async #lead(job: UniqueJob): Promise<Receipt> {
     const { record, call } = job;
-    const flight = new Flight(call.expires);
+    const flight = new Flight(job);
     this.#flights.set(record, flight);
     try {
       await flight.gather();
-      const reserved = await this.#reserve(job);
+      const { args, offer } = flight.newest;
+      const reserved = await this.#reserve(job, offer);
       if (reserved !== undefined && 'holder' in reserved) {
-        const holder = { id: reserved.holder.owner, phase: reserved.holder.phase };
-        flight.land({ holder, enqueued: false });
-        return this.#duplicate(job, holder);
+        const { owner: id, phase } = reserved.holder;
+        const landed = { holder: { id, phase }, enqueued: false, coalesced: reserved.offered };
+        flight.land(landed);
+        return this.#dropped(job, landed);
       }
       flight.depart();
-      await this.#publishReserved(job, reserved?.identity);
-      flight.land({ holder: { id: call.id, phase: 'queued' }, enqueued: true });
+      await this.#publishReserved({ ...job, call: { ...call, args } }, reserved?.identity);
+      flight.land({ holder: { id: call.id, phase: 'queued' }, enqueued: true, coalesced: offer !== undefined });
       return this.#enqueued(call, reserved === undefined);
     } catch (error) {
       if (isOutage(error)) flight.land({ outage: error });
@@ -186,10 +196,14 @@ export class Client {
   }
 
   /** Undefined: nobody can say, and the task is to be published all the same. */
-  async #reserve({ record, call, deadline, unique }: UniqueJob): Promise<Reserved | undefined> {
+  async #reserve(
+    { record, call, deadline, unique }: UniqueJob,
+    offer: string | undefined,
+  ): Promise<Reserved | undefined> {
     const hasty = unique.onLockError === 'publish';
+    const wish = { record, owner: call.id, expires: call.expires, deadline, hasty, offer };
     try {
-      return await this.#reservation.reserve({ record, owner: call.id, expires: call.expires, deadline, hasty });
+      return await this.#reservation.reserve(wish);
     } catch (error) {
       if (hasty && error instanceof LockUnavailableError) return undefined;
       throw error;
@@ -202,7 +216,7 @@ export class Client {
    */
   async #publishReserved(job: UniqueJob, identity: Identity | undefined): Promise<void> {
     const { key, record, unique, call } = job;
-    if (identity === undefined) return this.#publish(job, { key, mode: 'enqueue', fence: undefined });
+    if (identity === undefined) return this.#publish(job, { key, mode: 'enqueue', fence: this.#unclaimed(call) });
     if (job.deadline - this.#parts.clock.monotonic() < LEAST_TIME) {
       await this.#parts.guard.abandon(record, identity);
       throw new DuplicateUndecidedError('the lock took all of publishTimeout; nothing was published', { record });
@@ -280,14 +294,19 @@ export class Client {
   }
 
   /** A call under the holder's own id is that very task once more, and no duplicate to be complained of. */
-  #duplicate({ call, key, unique }: UniqueJob, holder: ReceiptHolder): Receipt {
+  #dropped({ call, key, unique }: UniqueJob, { holder, coalesced }: Landed): Receipt {
     const { task, id } = call;
+    const { reader, signals } = this.#parts;
     if (unique.onDuplicate === 'reject' && holder.id !== id) {
       const text = `${task}: a duplicate: ${holder.id} has the key '${key}' and is ${holder.phase}; nothing was published`;
       throw new DuplicateTaskError(text, { task, key, holder: holder.id, phase: holder.phase });
     }
+    if (coalesced) {
+      signals.emit('task:coalesced', { task, id, key, holder, side: 'enqueue' });
+      return new Receipt({ status: 'coalesced', id: holder.id, key, holder, reader });
+    }
     const reason: DiscardReason = holder.phase === 'publishing' ? 'queued' : holder.phase;
-    this.#parts.signals.emit('task:discarded', { task, id, key, holder, side: 'enqueue', reason });
-    return new Receipt({ status: 'discarded', id: holder.id, key, holder, reader: this.#parts.reader });
+    signals.emit('task:discarded', { task, id, key, holder, side: 'enqueue', reason });
+    return new Receipt({ status: 'discarded', id: holder.id, key, holder, reader });
   }
 }

@@ -1,9 +1,9 @@
 import { pause, type Clock } from '../clock.js';
-import type { LeaseLostError } from '../errors.js';
+import { TaskError, type LeaseLostError } from '../errors.js';
 import type { FenceSource } from '../fence.js';
-import type { ClaimAnswer, Guard, Holder, Identity } from '../guard.js';
+import type { ClaimAnswer, Guard, Identity } from '../guard.js';
 import type { Signals } from '../signals.js';
-import { workerPolicy } from '../declarations/uniqueness.js';
+import { coalesces, workerPolicy } from '../declarations/uniqueness.js';
 import { Lease } from './lease.js';
 import type { Outcome } from './outcome.js';
 import type { Run } from './run.js';
@@ -23,9 +23,15 @@ const LOOK = 500;
 /** Tries without a decision, about four seconds of them, before the message goes back. */
 const TRIES = 8;
 
+/** The longest wait for a turn, ms: a key comes free before its holder's time is over. */
+const LONGEST_TURN = 5_000;
+
+const UNREAD = new TaskError('NOT_READ', 'Redis did not tell which arguments are the newest; nothing was begun');
+
+type Held = Extract<ClaimAnswer, { outcome: 'held' }>;
+
 /** One delivery's way to its key. */
 interface Attempt {
-  readonly nonce: string;
   readonly undecided: Identity[];
   seen: number;
   trouble: number;
@@ -52,13 +58,8 @@ export class Claimer {
   /** Undefined when the run holds its key (or needs none). */
   async claim(run: Run, seat: Seat): Promise<Outcome | undefined> {
     if (run.record === undefined) return undefined;
-    const attempt = {
-      nonce: this.#parts.clock.uuid().slice(0, 8),
-      undecided: [],
-      seen: 0,
-      trouble: 0,
-      announced: false,
-    };
+    run.nonce ??= this.#parts.clock.uuid().slice(0, 8);
+    const attempt = { undecided: [], seen: 0, trouble: 0, announced: false };
     for (;;) {
       if (run.delivery.stale || this.#parts.draining.aborted) return this.#end(run, attempt, { kind: 'returned' });
       const step = await this.#once(run, run.record, attempt);
@@ -70,15 +71,43 @@ export class Claimer {
     }
   }
 
+  /**
+   * After the grant and before the body: of its own arguments and those kept with the key the newest run. Read earlier,
+   * one that lands in between would be missed; one that lands later refuses the release.
+   */
+  async newest(run: Run): Promise<Outcome | undefined> {
+    const { lease } = run;
+    if (lease === undefined || !(coalesces(run.definition) || run.rerun > 0)) return undefined;
+    for (let tries = 1; ; tries++) {
+      const kept = await this.#parts.guard.newest(lease.record, lease.identity);
+      if (kept !== 'unknown') {
+        if (kept !== 'none' && kept.seq > run.sequence) run.take(kept);
+        return undefined;
+      }
+      if (tries > TRIES || run.aborted !== undefined) return { kind: 'aborted', error: run.aborted ?? UNREAD };
+      await pause(this.#parts.clock, this.#backoff(tries), this.#parts.draining);
+    }
+  }
+
   async #once(run: Run, record: string, attempt: Attempt): Promise<Step | undefined> {
     const { guard, fences, clock } = this.#parts;
     run.stage = 'claiming';
     const identity = { owner: run.head.id, fence: fences.next(attempt.seen) };
-    const { lease } = workerPolicy(run.definition);
-    const { nonce } = attempt;
+    const { lease, onDuplicate } = workerPolicy(run.definition);
+    const { nonce = '', rerun } = run;
     const { copy } = run.head;
     const sent = clock.monotonic();
-    const claim = { nonce, copy, seq: run.lock?.fence, lease, strategy: 'discard' as const, ...identity };
+    const args = onDuplicate === 'coalesce' ? run.offer() : undefined;
+    const claim = {
+      nonce,
+      copy,
+      seq: run.lock?.fence,
+      lease,
+      strategy: onDuplicate === 'coalesce' ? onDuplicate : ('discard' as const),
+      rerun: rerun > 0,
+      offer: args === undefined ? undefined : { args },
+      ...identity,
+    };
     const answer = await guard.claimRunning(record, claim);
     const late = clock.monotonic() - sent >= lease;
     if (answer.outcome === 'granted' && !late) {
@@ -94,7 +123,7 @@ export class Claimer {
       case 'done':
         return { kind: 'covered', own: answer.own, dead: answer.dead, id: answer.id };
       case 'held':
-        return answer.own === undefined ? this.#refused(answer.holder) : this.#again(run, attempt, answer);
+        return answer.own === undefined ? this.#refused(run, attempt, answer) : this.#again(run, attempt, answer);
       case 'fence':
         attempt.seen = answer.highest;
         return { kind: 'wait', ms: 0, seated: true };
@@ -107,16 +136,30 @@ export class Claimer {
   }
 
   /** Held by another task. A holder that publishes is no evidence: its message may not exist. */
-  #refused(holder: Holder): Step {
-    if (holder.phase !== 'publishing') return { kind: 'discarded', holder };
-    return { kind: 'wait', ms: this.#backoff(1), seated: false };
+  #refused(run: Run, attempt: Attempt, answer: Held): Step {
+    const { holder } = answer;
+    if (holder.phase === 'publishing') return { kind: 'wait', ms: this.#backoff(1), seated: false };
+    const coalesce = workerPolicy(run.definition).onDuplicate === 'coalesce' && holder.phase !== 'kept';
+    return coalesce ? this.#handedOver(run, attempt, answer) : { kind: 'discarded', holder };
+  }
+
+  /**
+   * The holder took the arguments, or has newer ones. Where nobody can say which are newer, or they are too large for
+   * Redis, the message waits its turn.
+   */
+  #handedOver(run: Run, attempt: Attempt, answer: Held): Step {
+    const { holder, offered } = answer;
+    const { sequence } = run;
+    if (offered || (sequence > 0 && holder.seq >= sequence)) return { kind: 'coalesced', holder };
+    if (sequence > 0 && run.offer() !== undefined) return this.#trouble(attempt, answer);
+    return parked(Math.min(holder.left, LONGEST_TURN));
   }
 
   /**
    * Held by another attempt of this very task. The same copy was delivered again: its holder is stopped by now, and its
    * lease is waited out. Another copy is left alone; two that stopped each other would never end.
    */
-  #again(run: Run, attempt: Attempt, { own, holder }: Extract<ClaimAnswer, { outcome: 'held' }>): Step {
+  #again(run: Run, attempt: Attempt, { own, holder }: Held): Step {
     if (own === 'other-copy') return parked(holder.left);
     if (!attempt.announced) this.#parts.signals.emit('lock:waiting', { ...run.event(), left: holder.left });
     attempt.announced = true;

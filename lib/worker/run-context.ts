@@ -6,12 +6,17 @@ import type { Run } from './run.js';
 export class RunContext implements TaskContext {
   readonly #run: Run;
   readonly #signals: Signals;
-  /** Re-runs come with `coalesce`. */
-  readonly rerun = 0;
+  readonly rerun: number;
+  readonly attempt: number;
+  readonly fence: number | undefined;
 
   constructor(run: Run, signals: Signals) {
     this.#run = run;
     this.#signals = signals;
+    // What differs between two runs of one delivery: a body's late children must not take the next one's fence for theirs.
+    this.rerun = run.rerun;
+    this.attempt = run.head.attempt;
+    this.fence = run.lease?.identity.fence;
   }
 
   get id(): string {
@@ -24,14 +29,6 @@ export class RunContext implements TaskContext {
 
   get key(): string | undefined {
     return this.#run.lock?.key;
-  }
-
-  get attempt(): number {
-    return this.#run.head.attempt;
-  }
-
-  get fence(): number | undefined {
-    return this.#run.lease?.identity.fence;
   }
 
   get signal(): AbortSignal {

@@ -33,7 +33,7 @@ describe('@Task', () => {
   });
 
   it('takes its options, durations as strings or milliseconds', () => {
-    const unique = { key: 'loan:<loanId>', onDuplicate: 'discard', ttl: '1h', lease: 100, onLockError: 'refuse' };
+    const unique = { key: 'loan:<loanId>', ttl: '1h', lease: 100, keepFor: '2s', onLockError: 'refuse' };
     const definition = declare({
       name: 'loans.recompute',
       queue: 'fast',
@@ -47,6 +47,7 @@ describe('@Task', () => {
       onDuplicate: 'discard',
       ttl: 3_600_000,
       lease: 100,
+      keepFor: 2_000,
       onLockError: 'refuse',
     });
     expect(definition.keyText).to.equal('loan:<loanId>');
@@ -60,6 +61,7 @@ describe('@Task', () => {
       ttl: 600_000,
       lease: 15_000,
       onLockError: 'refuse',
+      keepFor: undefined,
     });
     const definition = declare({ unique: (loanId: number) => `loan ${loanId}` });
     expect(definition.key?.([42])).to.equal('loan 42');
@@ -123,8 +125,6 @@ describe('@Task', () => {
     [{ afterCommit: false }, 'afterCommit'],
     [{ expires: '1h' }, 'expires'],
     [{ onConnectionLoss: 'finish' }, 'onConnectionLoss'],
-    [{ unique: { key: 'x', keepFor: '1m' } }, 'keepFor'],
-    [{ unique: { key: 'x', onDuplicate: 'coalesce' } }, 'coalesce'],
   ];
   for (const [options, name] of unbuilt) {
     it(`says that ${name} is not built yet`, () => {
