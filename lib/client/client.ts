@@ -216,7 +216,7 @@ export class Client {
    */
   async #publishReserved(job: UniqueJob, identity: Identity | undefined): Promise<void> {
     const { key, record, unique, call } = job;
-    if (identity === undefined) return this.#publish(job, { key, mode: 'enqueue', fence: this.#unclaimed(call) });
+    if (identity === undefined) return this.#publish(job, { key, mode: 'worker', fence: this.#unclaimed(call) });
     if (job.deadline - this.#parts.clock.monotonic() < LEAST_TIME) {
       await this.#parts.guard.abandon(record, identity);
       throw new DuplicateUndecidedError('the lock took all of publishTimeout; nothing was published', { record });

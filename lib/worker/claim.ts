@@ -1,8 +1,9 @@
 import { pause, type Clock } from '../clock.js';
 import { TaskError, type LeaseLostError } from '../errors.js';
 import type { FenceSource } from '../fence.js';
-import type { ClaimAnswer, Guard, Identity } from '../guard.js';
+import type { ClaimAnswer, Guard, Identity, RunningClaim } from '../guard.js';
 import type { Signals } from '../signals.js';
+import type { OnDuplicate } from '../task-definition.js';
 import { coalesces, workerPolicy } from '../declarations/uniqueness.js';
 import { Lease } from './lease.js';
 import type { Outcome } from './outcome.js';
@@ -43,6 +44,18 @@ interface Attempt {
  * seat; what waits for Redis keeps it, so that an outage stops the worker instead of sending its queue round and round.
  */
 type Step = Outcome | { readonly kind: 'wait'; readonly ms: number; readonly seated: boolean };
+
+/** Its sequence is a fence that Redis took at enqueue; else it is the word of a producer's clock, which may be slow. */
+const claimed = ({ lock }: Run): boolean => lock?.mode === 'enqueue';
+
+/**
+ * By what a run that has ended covers a message. A sequence of the clock orders arguments, but it does not prove that the
+ * run began later.
+ */
+function doneBy(run: Run, onDuplicate: OnDuplicate): RunningClaim['strategy'] {
+  if (onDuplicate !== 'coalesce') return 'discard';
+  return claimed(run) ? 'coalesce' : 'requeue';
+}
 
 /** The broker's shortest delay is a second. */
 const parked = (ms: number): Outcome => ({ kind: 'parked', delay: Math.max(1_000, ms) });
@@ -103,7 +116,7 @@ export class Claimer {
       copy,
       seq: run.lock?.fence,
       lease,
-      strategy: onDuplicate === 'coalesce' ? onDuplicate : ('discard' as const),
+      strategy: doneBy(run, onDuplicate),
       rerun: rerun > 0,
       offer: args === undefined ? undefined : { args },
       ...identity,
@@ -150,8 +163,9 @@ export class Claimer {
   #handedOver(run: Run, attempt: Attempt, answer: Held): Step {
     const { holder, offered } = answer;
     const { sequence } = run;
-    if (offered || (sequence > 0 && holder.seq >= sequence)) return { kind: 'coalesced', holder };
-    if (sequence > 0 && run.offer() !== undefined) return this.#trouble(attempt, answer);
+    const covered = holder.phase === 'queued' || claimed(run);
+    if (offered || (sequence > 0 && covered && holder.seq >= sequence)) return { kind: 'coalesced', holder };
+    if (sequence > 0 && claimed(run) && run.offer() !== undefined) return this.#trouble(attempt, answer);
     return parked(Math.min(holder.left, LONGEST_TURN));
   }
 
