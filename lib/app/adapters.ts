@@ -64,7 +64,8 @@ export async function openResults(
   { clock }: AdapterParts,
 ): Promise<ResultBackend | undefined> {
   if (results === undefined || results === false) return undefined;
-  if (typeof results === 'object' && 'wait' in results) return results;
+  // Not by `wait`: an ioredis client has that, too.
+  if (typeof results === 'object' && 'store' in results) return results;
   const place = results === true ? besideLocks(locks) : results;
   if (place === 'memory:') {
     const { createMemoryResults } = await import('../results/memory.js');
