@@ -38,7 +38,7 @@ export function exitCode(thrown: unknown): number {
 const ADVICE: Readonly<Record<string, string>> = {
   BROKER_UNAVAILABLE: '; is RabbitMQ running there, and is AMQP_URL (or broker in createApp) right?',
   LOCK_UNAVAILABLE: '; is Redis running there, and is REDIS_URL (or locks in createApp) right?',
-  ACCESS_REFUSED: '; correct AMQP_URL (or broker in createApp), or the rights of its user',
+  ACCESS_REFUSED: '; correct the login in AMQP_URL or REDIS_URL (or createApp), or the rights of this user',
 };
 
 /** An error in one line, with what to look at. */

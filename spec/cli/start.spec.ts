@@ -52,13 +52,13 @@ describe('task-worker run that cannot start', () => {
       'a wrong password',
       () => ({ AMQP_URL: changed(testAmqpUrl(), { password: SECRET }) }),
       78,
-      'refuses the user or the password; correct AMQP_URL',
+      'refuses the user or the password; correct the login in AMQP_URL',
     ],
     [
       'a wrong Redis password',
       () => ({ REDIS_URL: changed(testRedisUrl(), { username: 'u', password: SECRET }) }),
       78,
-      'WRONGPASS',
+      /WRONGPASS.*; correct the login in AMQP_URL or REDIS_URL/,
     ],
     [
       'a missing virtual host',
