@@ -20,7 +20,7 @@ describe('docs/errors.md', () => {
   it('has a row for every code in lib/, and for no other', () => {
     const codes = new Set([...sources.matchAll(CODE)].map(([, code]) => code));
     expect(codes).to.include('CONFIG').and.include('RECOVERED').and.include('USAGE').and.include('NO_CONTEXT');
-    expect([...classes.keys()].toSorted()).to.deep.equal([...codes].toSorted());
+    expect([...classes.keys()]).to.have.members([...codes]);
     expect(rows).to.have.length(classes.size);
   });
 
