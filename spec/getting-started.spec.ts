@@ -38,6 +38,13 @@ const MISTAKES: Readonly<Record<string, Mistake>> = {
     code: 78,
     tsc: 'TS1241: Unable to resolve signature of method decorator when called as an expression',
   },
+  'no type=module': {
+    file: 'package.json',
+    wrong: [/"type": "module"/, ''],
+    args: check,
+    code: 0,
+    tsc: "TS1309: The current file is a CommonJS module and cannot use 'await' at the top level",
+  },
   'no AMQP_URL': { args: run, env: { AMQP_URL: '', REDIS_URL: '' }, code: 78 },
   'no REDIS_URL': { args: run, env: { ...AMQP, REDIS_URL: '' }, code: 78 },
   'a producer without AMQP_URL': { args: produce, env: { AMQP_URL: '', REDIS_URL: '' }, code: 1 },
@@ -59,7 +66,7 @@ const MISTAKES: Readonly<Record<string, Mistake>> = {
 };
 
 /** The line of output that says what is wrong: the binary's, or the error that node prints. */
-const MESSAGE = /^(?:warning|task-worker|\w+Error): .*$|(?<=FATAL ).*$/m;
+const MESSAGE = /^(?:ok|warning|task-worker|\w+Error): .*$|(?<=FATAL ).*$/m;
 
 describe('docs/getting-started.md', function () {
   this.timeout(60_000);
