@@ -80,7 +80,13 @@ function superfluous(plan: Plan, ledger: Ledger): string[] {
   const first = (call: Enqueued): Body | undefined =>
     finishedAfter(call, ledger).find(({ version }) => version >= call.version);
   const needed = new Set(ledger.calls.map(first));
-  const extra = ledger.bodies.filter((body) => body.end === 'good' && !needed.has(body));
+  // A call that was still under way when the run before began may have been noted after it.
+  const late = ({ version, key, started }: Body): boolean => {
+    const before = ledger.bodies.findLast((body) => body.key === key && body.started < started);
+    const own = ledger.calls.find((call) => call.version === version);
+    return before !== undefined && own !== undefined && own.returned > before.started;
+  };
+  const extra = ledger.bodies.filter((body) => body.end === 'good' && !needed.has(body) && !late(body));
   return extra.map(
     ({ key, version, started }) => `k${key}: nobody needed the run of v${version} at ${started.toFixed(1)}`,
   );
