@@ -15,17 +15,19 @@ onEveryStage('coalesce on the worker', (stage) => {
       async recompute(loanId: number, rate: number) {
         rates.push(rate);
         await gate.pass();
-        return loanId;
+        return rate;
       }
     }
-    const app = stage.app([Loans]);
+    const app = stage.app([Loans], { results: true });
     const coalesced = stage.count(app, 'task:coalesced');
     const ended = stage.count(app, 'task:succeeded');
     await app.worker({ concurrency: 1, prefetch: 1 }).start();
     await app.tasks(Loans).recompute(1, 1);
     await eventually(() => expect(gate.arrivals).to.equal(1));
-    for (const rate of [2, 3, 4]) expect(await app.tasks(Loans).recompute(1, rate)).to.include({ status: 'enqueued' });
-    const other = stage.app([Loans]);
+    const receipts = [];
+    for (const rate of [2, 3, 4]) receipts.push(await app.tasks(Loans).recompute(1, rate));
+    expect(receipts.map(({ status }) => status)).to.deep.equal(Array(3).fill('enqueued'));
+    const other = stage.app([Loans], { results: true });
     const handed = stage.count(other, 'task:coalesced');
     await other.worker({ concurrency: 1 }).start();
     await eventually(() => expect(handed.total).to.equal(3));
@@ -34,6 +36,7 @@ onEveryStage('coalesce on the worker', (stage) => {
     await nothingIsLeft(stage);
     expect(rates).to.deep.equal([1, 4]);
     expect(coalesced.total).to.equal(0);
+    expect(await Promise.all(receipts.map((receipt) => receipt.result()))).to.deep.equal([4, 4, 4]);
   });
 
   it('lets a message wait its turn when nobody can say whose arguments are newer', async () => {

@@ -142,6 +142,32 @@ onEveryStage('coalesce, while the holder waits or runs', (stage) => {
     expect(rates).to.deep.equal([2]);
   });
 
+  it('gives each caller the result of a run with his arguments, or with newer ones', async () => {
+    const gates = [new Gate(), new Gate()];
+    class Loans {
+      @Task({ queue: stage.queue, unique: COALESCE })
+      async recompute(loanId: number, rate: number) {
+        await gates[taskContext().rerun]!.pass();
+        return { loanId, rate };
+      }
+    }
+    const app = stage.app([Loans], { results: true });
+    const ended = stage.count(app, 'task:succeeded');
+    await app.worker().start();
+    const first = await app.tasks(Loans).recompute(1, 1);
+    await eventually(() => expect(gates[0]!.arrivals).to.equal(1));
+    const second = await app.tasks(Loans).recompute(1, 2);
+    const third = await app.tasks(Loans).recompute(1, 3);
+    gates[0]!.open();
+    expect(await first.result()).to.deep.equal({ loanId: 1, rate: 1 });
+    const later = Promise.all([second.result(), third.result()]);
+    // The result of the first run is kept by now, under the very id that these wait for.
+    await eventually(() => expect([ended.total, gates[1]!.arrivals]).to.deep.equal([1, 1]));
+    gates[1]!.open();
+    expect(await later).to.deep.equal(Array(2).fill({ loanId: 1, rate: 3 }));
+    await nothingIsLeft(stage);
+  });
+
   // E10
   it('runs once more after a run that enqueued its own key', async () => {
     const seen: string[] = [];
