@@ -177,8 +177,9 @@ export class Client {
       const { args, offer } = flight.newest;
       const reserved = await this.#reserve(job, offer);
       if (reserved !== undefined && 'holder' in reserved) {
-        const { owner: id, phase } = reserved.holder;
-        const landed = { holder: { id, phase }, enqueued: false, coalesced: reserved.offered };
+        const { owner: id, phase, fence: after } = reserved.holder;
+        const taken = { coalesced: reserved.offered, ...(reserved.offered ? { after } : {}) };
+        const landed = { holder: { id, phase }, enqueued: false, ...taken };
         flight.land(landed);
         return this.#dropped(job, landed);
       }
@@ -294,7 +295,7 @@ export class Client {
   }
 
   /** A call under the holder's own id is that very task once more, and no duplicate to be complained of. */
-  #dropped({ call, key, unique }: UniqueJob, { holder, coalesced }: Landed): Receipt {
+  #dropped({ call, key, unique }: UniqueJob, { holder, coalesced, after }: Landed): Receipt {
     const { task, id } = call;
     const { reader, signals } = this.#parts;
     if (unique.onDuplicate === 'reject' && holder.id !== id) {
@@ -303,7 +304,7 @@ export class Client {
     }
     if (coalesced) {
       signals.emit('task:coalesced', { task, id, key, holder, side: 'enqueue' });
-      return new Receipt({ status: 'coalesced', id: holder.id, key, holder, reader });
+      return new Receipt({ status: 'coalesced', id: holder.id, key, holder, reader, after });
     }
     const reason: DiscardReason = holder.phase === 'publishing' ? 'queued' : holder.phase;
     signals.emit('task:discarded', { task, id, key, holder, side: 'enqueue', reason });

@@ -11,8 +11,8 @@ export type Outcome =
   | { readonly kind: 'covered'; readonly own: boolean; readonly dead: boolean; readonly id: string }
   /** Another task holds the key, by evidence of a quorum. */
   | { readonly kind: 'discarded'; readonly holder: Holder }
-  /** Another task holds the key and took its arguments, or has newer ones. */
-  | { readonly kind: 'coalesced'; readonly holder: Holder }
+  /** Another task holds the key. `offered`: it took the arguments; else it has newer ones. */
+  | { readonly kind: 'coalesced'; readonly holder: Holder; readonly offered: boolean }
   /** Run again after `delay` ms. */
   | { readonly kind: 'retry'; readonly error: Error; readonly delay: number }
   /** Nothing more can be done. */
