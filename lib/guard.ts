@@ -135,6 +135,11 @@ export interface Guard {
   release(key: string, identity: Identity, end: { seq: number; dead: boolean }): Promise<HoldAnswer>;
   /** Frees what carries exactly this identity, and refuses its late claims. Never `lost`: ok or unknown. */
   abandon(key: string, identity: Identity): Promise<'ok' | 'unknown'>;
+  /**
+   * A message of `owner` came whose time is over. `ok`: its record had expired as well, still waiting, and is free now.
+   * `lost`: nobody has the key. `marked`: it must run all the same, for its run began, it is done, or somebody leans on it.
+   */
+  expire(key: string, owner: string): Promise<HoldAnswer>;
   /** The record on the first node that answers; undefined when there is none. Rejects with `LockUnavailableError`. */
   read(key: string): Promise<LockRecord | undefined>;
   close(): Promise<void>;

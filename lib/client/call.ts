@@ -60,15 +60,28 @@ function keyOf(definition: TaskDefinition, args: readonly unknown[], key: KeyVal
   throw new ConfigError(`${definition.name} ${text}`, { task: definition.name, option: 'key' });
 }
 
+/** A call's own `expires`, else its task's, counted from now. */
+function expiryOf({ name, expires }: TaskDefinition, settings: EnqueueSettings, now: number): number | undefined {
+  if (settings.expires !== undefined || expires === undefined) return settings.expires;
+  if (settings.due === undefined || settings.due < now + expires) return now + expires;
+  const text = 'expires before it may run, by the expires of its @Task; give the call an expires of its own';
+  throw new ConfigError(`${name} ${text}`, {
+    task: name,
+    option: 'expires',
+    due: settings.due,
+    expires: now + expires,
+  });
+}
+
 /**
- * A call of a declared task. `id` is used where the settings name none.
+ * A call of a declared task. `id` is used where the settings name none; `now` is epoch ms.
  * @throws KeyError, PayloadError, ConfigError
  */
 export function callOf(
   definition: TaskDefinition,
   args: readonly unknown[],
   settings: EnqueueSettings,
-  id: string,
+  { id, now }: { id: string; now: number },
 ): Call {
   // The key first: of `null` where an id belongs, that it makes no key says more than that it is no payload.
   const key = keyOf(definition, args, settings.key);
@@ -81,7 +94,7 @@ export function callOf(
     key,
     unique: key === undefined ? undefined : definition.unique,
     due: settings.due,
-    expires: settings.expires,
+    expires: expiryOf(definition, settings, now),
     priority: settings.priority ?? definition.priority,
     headers: settings.headers ?? NONE,
     byName: false,

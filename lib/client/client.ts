@@ -97,7 +97,8 @@ export class Client {
    */
   prepare(definition: TaskDefinition, args: readonly unknown[], settings: EnqueueSettings = {}): Call {
     this.#refuseClosed(definition.name);
-    return callOf(definition, args, settings, this.#parts.clock.uuid());
+    const { clock } = this.#parts;
+    return callOf(definition, args, settings, { id: clock.uuid(), now: clock.now() });
   }
 
   /** `prepare` of many; an error in a call's place is why it cannot be made. @throws ClosedError */

@@ -72,7 +72,12 @@ export interface TaskOptions<K = string> {
    * @default true
    */
   readonly afterCommit?: boolean;
-  /** Drops messages that are older. Not built yet. */
+  /**
+   * Drops a message that has waited longer before its first run, unless a duplicate that was dropped on it may wait
+   * longer. Counted from the enqueue, a delay included; at least 1 ms. A run that began is never dropped.
+   *
+   * @default never
+   */
   readonly expires?: Duration;
   /**
    * What a run does when its delivery is lost. Only `'abort'` is built yet.

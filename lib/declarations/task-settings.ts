@@ -11,6 +11,8 @@ export interface TaskSettings {
   readonly acksLate: boolean;
   readonly retry: RetryPolicy;
   readonly priority: number | undefined;
+  /** ms */
+  readonly expires: number | undefined;
   readonly unique: { readonly key: KeySource; readonly policy: UniquePolicy } | undefined;
 }
 
@@ -93,7 +95,7 @@ export function checkQueue(value: unknown, what: string): string {
 export function taskSettings(value: unknown, where: string): TaskSettings {
   const what = `${where}: @Task`;
   const given = checkOptions(value ?? {}, TASK, what);
-  refuseUnbuilt(given, ['timeLimit', 'expires'], what);
+  refuseUnbuilt(given, ['timeLimit'], what);
   if (checkFlag(given.thread, `${what} option 'thread'`, false)) throw notYet(`${what} option 'thread'`);
   if (!checkFlag(given.afterCommit, `${what} option 'afterCommit'`, true)) throw notYet(`${what} option 'afterCommit'`);
   checkFirst(given.onConnectionLoss, `${what} option 'onConnectionLoss'`, ['abort', 'finish']);
@@ -104,6 +106,7 @@ export function taskSettings(value: unknown, where: string): TaskSettings {
     retry: retryPolicy(given.retry, `${what} option 'retry'`),
     priority:
       given.priority === undefined ? undefined : checkInteger(given.priority, `${what} option 'priority'`, 0, 9),
+    expires: given.expires === undefined ? undefined : duration(given.expires, `${what} option 'expires'`, 1),
     unique: checkUnique(given.unique, `${what} option 'unique'`),
   });
 }

@@ -11,7 +11,7 @@ import {
   type RunningClaim,
 } from '../guard.js';
 import { claimPublishing, claimRunning } from './memory-claims.js';
-import { abandon, confirm, extend, hold, release, renew } from './memory-holder.js';
+import { abandon, confirm, expire, extend, hold, release, renew } from './memory-holder.js';
 import { EMPTY, held, type Moment, type Step } from './memory-record.js';
 
 interface Entry {
@@ -112,6 +112,10 @@ class MemoryGuard implements Guard {
 
   async abandon(key: string, identity: Identity): Promise<'ok' | 'unknown'> {
     return this.#step(key, (record, at) => abandon(record, identity, at)) ?? 'unknown';
+  }
+
+  async expire(key: string, owner: string): Promise<HoldAnswer> {
+    return this.#step(key, (record, at) => expire(record, owner, at)) ?? 'unknown';
   }
 
   async read(key: string): Promise<LockRecord | undefined> {

@@ -93,6 +93,10 @@ export class RedlockGuard implements Guard {
     return holdAnswer(verdict) === 'ok' ? 'ok' : 'unknown';
   }
 
+  expire(key: string, owner: string): Promise<HoldAnswer> {
+    return this.#keep('expire', key, { owner, fence: 0 }, 0);
+  }
+
   async read(key: string): Promise<LockRecord | undefined> {
     let trouble: unknown = this.#nodes.unavailable();
     for (const client of this.#nodes.clients) {

@@ -54,6 +54,9 @@ export class AckPolicy {
         return this.#covered(run, outcome);
       case 'discarded':
         return this.#discarded(run, outcome.holder);
+      case 'expired':
+        run.delivery.ack();
+        return this.#parts.signals.emit('task:expired', { ...run.event(), expires: outcome.expires });
       case 'retry':
         return this.#retry(run, outcome);
       case 'dead':

@@ -76,9 +76,11 @@ export class Claimer {
     const identity = { owner: run.head.id, fence: fences.next(attempt.seen) };
     const { lease } = workerPolicy(run.definition);
     const { nonce } = attempt;
-    const { copy } = run.head;
+    const { copy, attempt: begun, expires: ends } = run.head;
+    // A run that began waits for ever: whoever it leans on has to do so as well.
+    const expires = begun === 1 ? ends : undefined;
     const sent = clock.monotonic();
-    const claim = { nonce, copy, seq: run.lock?.fence, lease, strategy: 'discard' as const, ...identity };
+    const claim = { nonce, copy, seq: run.lock?.fence, lease, strategy: 'discard' as const, expires, ...identity };
     const answer = await guard.claimRunning(record, claim);
     const late = clock.monotonic() - sent >= lease;
     if (answer.outcome === 'granted' && !late) {

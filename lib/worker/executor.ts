@@ -1,4 +1,4 @@
-import { pause, type Clock } from '../clock.js';
+import { pause } from '../clock.js';
 import { duration } from '../duration.js';
 import { RejectTask, RetryTask, TaskError, toError } from '../errors.js';
 import { backoff } from '../declarations/retry-policy.js';
@@ -6,6 +6,7 @@ import type { Signals } from '../signals.js';
 import { runInScope } from '../task-context.js';
 import type { RetryPolicy, TaskDefinition } from '../task-definition.js';
 import type { Claimer } from './claim.js';
+import { expired, type ExpiryParts } from './expiry.js';
 import type { Outcome } from './outcome.js';
 import type { ResultKeeper } from './result-keeper.js';
 import { RunContext } from './run-context.js';
@@ -18,8 +19,7 @@ export interface Instances {
 }
 
 /** What an executor works with. */
-export interface ExecutorParts {
-  readonly clock: Clock;
+export interface ExecutorParts extends ExpiryParts {
   readonly signals: Signals;
   readonly claimer: Claimer;
   readonly keeper: ResultKeeper;
@@ -50,6 +50,7 @@ export class Executor {
     return (
       (await this.#untilDue(run)) ??
       (await this.#seated(run, seat)) ??
+      (await expired(run, this.#parts)) ??
       (await this.#parts.claimer.claim(run, seat)) ??
       this.#fitToRun(run) ??
       (await this.#body(run))

@@ -11,6 +11,8 @@ export type Outcome =
   | { readonly kind: 'covered'; readonly own: boolean; readonly dead: boolean; readonly id: string }
   /** Another task holds the key, by evidence of a quorum. */
   | { readonly kind: 'discarded'; readonly holder: Holder }
+  /** Its time passed before its first run, and nobody leans on it. Its key is free by now. */
+  | { readonly kind: 'expired'; readonly expires: number }
   /** Run again after `delay` ms. */
   | { readonly kind: 'retry'; readonly error: Error; readonly delay: number }
   /** Nothing more can be done. */

@@ -108,6 +108,10 @@ export class NodeGuard implements Guard {
     return (await this.#hold((guard) => guard.abandon(key, identity))) === 'ok' ? 'ok' : 'unknown';
   }
 
+  expire(key: string, owner: string): Promise<HoldAnswer> {
+    return this.#hold((guard) => guard.expire(key, owner));
+  }
+
   read(key: string): Promise<LockRecord | undefined> {
     return (this.#nodes[0] as Node).guard.read(key);
   }
