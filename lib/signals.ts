@@ -50,7 +50,10 @@ export interface TaskEvents {
   'result:lost': RunEvent & { readonly error: Error };
   /** The lease of a run is lost; its signal was aborted. */
   'lock:lost': RunEvent & { readonly error: Error };
-  /** A delivery waits for an earlier attempt's lease to end, at most `left` ms. */
+  /**
+   * A delivery waits for an earlier attempt's lease to end, at most `left` ms; or for its turn after another task
+   * (`requeue`), whose lease ends in `left` ms unless it is renewed.
+   */
   'lock:waiting': RunEvent & { readonly left: number };
   'broker:connected': { readonly link: 'publish' | 'consume'; readonly address: string };
   'broker:disconnected': { readonly link: 'publish' | 'consume'; readonly error: Error | undefined };

@@ -30,7 +30,7 @@ const LINES: { readonly [E in EventName]: (event: Readonly<TaskEvents[E]>) => Li
   'lock:lost': ({ task, error }) => ['warn', `${task} lost its lock${because(error)}`],
   'lock:waiting': ({ task, left }) => [
     'info',
-    `${task} waits up to ${(left / 1000).toFixed(1)} s for an earlier lease`,
+    `${task} waits for its key: the present lease ends in ${(left / 1000).toFixed(1)} s`,
   ],
   'broker:connected': ({ link, address }) => ['info', `RabbitMQ at ${address} connected (${link})`],
   'broker:disconnected': ({ link, error }) => ['warn', `RabbitMQ disconnected (${link})${because(error)}`],

@@ -96,7 +96,9 @@ export interface ShouldComputeOptions<K = string> {
    */
   readonly key?: K;
   /**
-   * What the worker does with a duplicate. Only `'discard'` is built yet.
+   * What the worker does with a duplicate: drops it (`'discard'`), lets it wait for its turn in the delay queues, so that
+   * nothing is dropped (`'requeue'`), or sends it to the dead letters with code DUPLICATE (`'reject'`). `'coalesce'` is
+   * not built yet.
    *
    * @default 'discard'
    */

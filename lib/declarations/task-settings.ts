@@ -1,4 +1,5 @@
 import { duration } from '../duration.js';
+import { ConfigError } from '../errors.js';
 import type { KeySource } from './key-value.js';
 import { checkFlag, checkInteger, checkName, checkOptions, checkWord, notYet, wrong } from '../options.js';
 import { retryPolicy } from './retry-policy.js';
@@ -43,11 +44,25 @@ const SHOULD_COMPUTE = ['key', 'onDuplicate', 'lease', 'keepFor'] as const;
 const ENQUEUE_STRATEGIES = ['discard', 'coalesce', 'reject'] as const;
 const STRATEGIES = ['discard', 'coalesce', 'reject', 'requeue'] as const;
 
-/** A word of which only the first is built. */
-function checkFirst<Word extends string>(value: unknown, what: string, words: readonly [Word, ...Word[]]): Word {
+/** A word of which only the first, and those of `built`, are built. */
+function checkFirst<Word extends string>(
+  value: unknown,
+  what: string,
+  words: readonly [Word, ...Word[]],
+  built: readonly Word[] = [],
+): Word {
   const word = checkWord(value ?? words[0], what, words);
-  if (word !== words[0]) throw notYet(`${what} '${word}'`);
+  if (word !== words[0] && !built.includes(word)) throw notYet(`${what} '${word}'`);
   return word;
+}
+
+/** An enqueue has nothing to put back: to wait for its turn is a message's part. */
+function refuseRequeue(value: unknown, what: string): void {
+  if (value !== 'requeue') return;
+  const instead = "write @ShouldCompute({ key, onDuplicate: 'requeue' }) in place of unique";
+  throw new ConfigError(`${what} is 'requeue', which a worker does and an enqueue cannot: ${instead}`, {
+    option: what,
+  });
 }
 
 function refuseUnbuilt(given: Readonly<Record<string, unknown>>, options: readonly string[], what: string): void {
@@ -67,6 +82,7 @@ function checkUnique(value: unknown, what: string): TaskSettings['unique'] {
   if (value === undefined) return undefined;
   const given = isKeySource(value) ? { key: value } : checkOptions(value, UNIQUE, what);
   refuseUnbuilt(given, ['keepFor'], what);
+  refuseRequeue(given.onDuplicate, `${what}.onDuplicate`);
   const policy: UniquePolicy = {
     onDuplicate:
       given.onDuplicate === 'reject'
@@ -122,7 +138,7 @@ export function shouldComputeSettings(value: unknown, where: string): ShouldComp
   refuseUnbuilt(given, ['keepFor'], what);
   return Object.freeze({
     key: given.key === undefined ? undefined : checkKeySource(given.key, `${what} option 'key'`),
-    onDuplicate: checkFirst(given.onDuplicate, `${what} option 'onDuplicate'`, STRATEGIES),
+    onDuplicate: checkFirst(given.onDuplicate, `${what} option 'onDuplicate'`, STRATEGIES, ['requeue', 'reject']),
     lease: given.lease === undefined ? undefined : checkLease(given.lease, `${what} option 'lease'`),
   });
 }

@@ -1,5 +1,5 @@
 import { pause, type Clock } from '../clock.js';
-import type { LeaseLostError } from '../errors.js';
+import { DuplicateTaskError, type LeaseLostError } from '../errors.js';
 import type { FenceSource } from '../fence.js';
 import type { ClaimAnswer, Guard, Holder, Identity } from '../guard.js';
 import type { Signals } from '../signals.js';
@@ -38,6 +38,12 @@ interface Attempt {
  */
 type Step = Outcome | { readonly kind: 'wait'; readonly ms: number; readonly seated: boolean };
 
+/** How a finished run covers a message. Who waits for its turn, or was told that it was enqueued, has only its own. */
+const COVERAGE = { discard: 'discard', coalesce: 'coalesce', requeue: 'requeue', reject: 'requeue' } as const;
+
+/** The most that a message waits between two looks for its turn, ms. */
+const LONGEST_TURN = 15_000;
+
 /** The broker's shortest delay is a second. */
 const parked = (ms: number): Outcome => ({ kind: 'parked', delay: Math.max(1_000, ms) });
 
@@ -74,13 +80,13 @@ export class Claimer {
     const { guard, fences, clock } = this.#parts;
     run.stage = 'claiming';
     const identity = { owner: run.head.id, fence: fences.next(attempt.seen) };
-    const { lease } = workerPolicy(run.definition);
+    const { lease, onDuplicate } = workerPolicy(run.definition);
     const { nonce } = attempt;
     const { copy, attempt: begun, expires: ends } = run.head;
     // A run that began waits for ever: whoever it leans on has to do so as well.
     const expires = begun === 1 ? ends : undefined;
     const sent = clock.monotonic();
-    const claim = { nonce, copy, seq: run.lock?.fence, lease, strategy: 'discard' as const, expires, ...identity };
+    const claim = { nonce, copy, seq: run.lock?.fence, lease, strategy: COVERAGE[onDuplicate], expires, ...identity };
     const answer = await guard.claimRunning(record, claim);
     const late = clock.monotonic() - sent >= lease;
     if (answer.outcome === 'granted' && !late) {
@@ -96,7 +102,7 @@ export class Claimer {
       case 'done':
         return { kind: 'covered', own: answer.own, dead: answer.dead, id: answer.id };
       case 'held':
-        return answer.own === undefined ? this.#refused(answer.holder) : this.#again(run, attempt, answer);
+        return answer.own === undefined ? this.#refused(run, answer.holder) : this.#again(run, attempt, answer);
       case 'fence':
         attempt.seen = answer.highest;
         return { kind: 'wait', ms: 0, seated: true };
@@ -109,9 +115,27 @@ export class Claimer {
   }
 
   /** Held by another task. A holder that publishes is no evidence: its message may not exist. */
-  #refused(holder: Holder): Step {
-    if (holder.phase !== 'publishing') return { kind: 'discarded', holder };
-    return { kind: 'wait', ms: this.#backoff(1), seated: false };
+  #refused(run: Run, holder: Holder): Step {
+    const { definition } = run;
+    const { onDuplicate } = workerPolicy(definition);
+    if (holder.phase === 'publishing') return { kind: 'wait', ms: this.#backoff(1), seated: false };
+    if (holder.phase === 'kept') return { kind: 'discarded', holder };
+    if (definition?.shouldCompute?.onDuplicate === 'reject') return rejected(run, holder);
+    // What `@Task` rejects it rejects at enqueue: the caller of this message was told that it was enqueued.
+    return onDuplicate === 'requeue' || onDuplicate === 'reject'
+      ? this.#turn(run, holder)
+      : { kind: 'discarded', holder };
+  }
+
+  /**
+   * Every key has room for one: the others wait with the broker, each time half as long again as they have waited
+   * already, within bounds.
+   */
+  #turn(run: Run, { left }: Holder): Step {
+    const { clock, signals } = this.#parts;
+    signals.emit('lock:waiting', { ...run.event(), left });
+    const waited = clock.now() - (run.head.enqueuedAt ?? 0);
+    return parked(Math.min(waited / 2, LONGEST_TURN) * (0.5 + clock.random() / 2));
   }
 
   /**
@@ -154,4 +178,11 @@ export class Claimer {
     this.#parts.signals.emit('lock:lost', { ...run.event(), error });
     run.abort(error);
   }
+}
+
+function rejected(run: Run, { owner, phase }: Holder): Outcome {
+  const { task, key } = run.event();
+  const text = `${task}: the key ${key} is held by task ${owner} (${phase})`;
+  const error = new DuplicateTaskError(text, { task, key, holder: owner, phase });
+  return { kind: 'dead', code: error.code, error };
 }

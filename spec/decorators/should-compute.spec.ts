@@ -91,10 +91,14 @@ describe('@ShouldCompute', () => {
     }
   });
 
-  it('says what is not built yet', () => {
-    for (const onDuplicate of ['coalesce', 'reject', 'requeue']) {
-      expect(() => declare({ key: 'x', onDuplicate })).to.throw(NotYetError, onDuplicate);
+  it('takes requeue and reject', () => {
+    for (const onDuplicate of ['requeue', 'reject']) {
+      expect(declare({ key: 'x', onDuplicate }).shouldCompute).to.include({ onDuplicate });
     }
+  });
+
+  it('says what is not built yet', () => {
+    expect(() => declare({ key: 'x', onDuplicate: 'coalesce' })).to.throw(NotYetError, 'coalesce');
     expect(() => declare({ key: 'x', keepFor: '1m' })).to.throw(NotYetError, 'keepFor');
   });
 

@@ -104,6 +104,7 @@ describe('@Task', () => {
     [{ unique: { kye: 'x' } }, /no option 'kye'; did you mean 'key'\?/],
     [{ unique: 'loan:<loan>' }, /<loan>.*parameters: loanId/],
     [{ onConnectionLoss: 'wait' }, /onConnectionLoss' is 'wait'/],
+    [{ unique: { key: 'x', onDuplicate: 'requeue' } }, /write @ShouldCompute\({ key, onDuplicate: 'requeue' }\)/],
     [{ thread: 1 }, /'thread' is 1/],
     [{ expires: 0 }, /'expires' is 0; it takes a duration of at least 1 ms/],
     [{ uniqe: 'x' }, /no option 'uniqe'; did you mean 'unique'\? \(options: name, queue, unique,/],
@@ -126,7 +127,7 @@ describe('@Task', () => {
     [{ onConnectionLoss: 'finish' }, 'onConnectionLoss'],
     [{ unique: { key: 'x', keepFor: '1m' } }, 'keepFor'],
     [{ unique: { key: 'x', onLockError: 'publish' } }, 'onLockError'],
-    ...['coalesce', 'reject', 'requeue'].map((onDuplicate): [object, string] => [
+    ...['coalesce', 'reject'].map((onDuplicate): [object, string] => [
       { unique: { key: 'x', onDuplicate } },
       onDuplicate,
     ]),

@@ -103,7 +103,7 @@ onEveryStage('a message that expires', (stage) => {
     await app.worker().start();
     await Promise.all([app.tasks(Loans).plain(), app.tasks(Loans).recompute()]);
     await eventually(() => expect(ended.total).to.equal(2));
-    expect(attempts.sort()).to.deep.equal(['plain 1', 'plain 2', 'unique 1', 'unique 2']);
+    expect(attempts.toSorted()).to.deep.equal(['plain 1', 'plain 2', 'unique 1', 'unique 2']);
   });
 
   it('is not judged again when its run was aborted and let its key go', async () => {
@@ -196,7 +196,7 @@ onEveryStage('a message that expires', (stage) => {
       });
     }
     await app.worker().start();
-    await eventually(() => expect(ran.sort()).to.deep.equal([1, 2]));
+    await eventually(() => expect(ran.toSorted((a, b) => a - b)).to.deep.equal([1, 2]));
     await eventually(() => expect(expired.total).to.equal(1));
   });
 });
