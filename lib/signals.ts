@@ -26,7 +26,8 @@ export interface TaskEvents {
   /** `id` was dropped, `holder.id` keeps the key. */
   'task:discarded': TaskEvent & {
     readonly holder: { readonly id: string; readonly phase: Phase | undefined };
-    readonly side: 'enqueue' | 'worker';
+    /** `call`: a plain call of a `@ShouldCompute` method. */
+    readonly side: 'enqueue' | 'worker' | 'call';
     readonly reason: DiscardReason;
   };
   'task:started': RunEvent & { readonly redelivered: boolean; readonly fence: number | undefined };

@@ -18,6 +18,10 @@ export const recordName = (namespace: string, task: string, key: string): string
 export const workerPolicy = (definition: TaskDefinition | undefined): UniquePolicy =>
   definition?.shouldCompute ?? definition?.unique ?? DEFAULT_POLICY;
 
+/** Either side keeps the newest arguments for the key's next run. */
+export const coalesces = (definition: TaskDefinition | undefined): boolean =>
+  definition?.unique?.onDuplicate === 'coalesce' || definition?.shouldCompute?.onDuplicate === 'coalesce';
+
 /** The lock of a message that a foreign producer sent without one. Throws `KeyError`. */
 export function lockOf(definition: TaskDefinition, args: readonly unknown[]): MessageLock | undefined {
   if (definition.key === undefined) return undefined;

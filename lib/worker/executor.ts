@@ -3,7 +3,7 @@ import { duration } from '../duration.js';
 import { RejectTask, RetryTask, TaskError, toError } from '../errors.js';
 import { backoff } from '../declarations/retry-policy.js';
 import type { Signals } from '../signals.js';
-import { runInScope } from '../task-context.js';
+import { Entry, runInScope } from '../task-context.js';
 import type { RetryPolicy, TaskDefinition } from '../task-definition.js';
 import type { Claimer } from './claim.js';
 import { expired, type ExpiryParts } from './expiry.js';
@@ -98,8 +98,9 @@ export class Executor {
     try {
       const service = await instances.of(definition);
       const method = Reflect.get(service, definition.method) as (...args: unknown[]) => unknown;
-      const context = new RunContext(run, signals);
-      const value = await runInScope({ context, app }, () => Reflect.apply(method, service, run.args));
+      const entry = new Entry(definition.service, definition.method);
+      const scope = { context: new RunContext(run, signals), app, entry };
+      const value = await runInScope(scope, () => Reflect.apply(method, service, run.args));
       return { error: undefined, value };
     } catch (thrown) {
       return { error: toError(thrown), value: undefined };
