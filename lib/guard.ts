@@ -86,6 +86,16 @@ export type ClaimAnswer =
  */
 export type HoldAnswer = 'ok' | 'lost' | 'marked' | 'unknown';
 
+/** How a run ended. */
+export interface RunEnd {
+  /** Sequence of the arguments it ran with; 0: they had none. */
+  readonly seq: number;
+  /** It ended in the dead letters. */
+  readonly dead: boolean;
+  /** After a good end the key is kept for so long, ms. @default 0: it is free at once */
+  readonly keep?: number | undefined;
+}
+
 /** Arguments kept with a key, with their sequence. */
 export interface KeptArguments {
   readonly seq: number;
@@ -131,10 +141,16 @@ export interface Guard {
   renew(key: string, identity: Identity, lease: number): Promise<HoldAnswer>;
   /** running → queued for `ttl` ms (delay included), before a retry is published. */
   hold(key: string, identity: Identity, ttl: number): Promise<HoldAnswer>;
-  /** running → free, and done. `seq`: that of the arguments it ran with. `dead`: it ended in the dead letters. */
-  release(key: string, identity: Identity, end: { seq: number; dead: boolean }): Promise<HoldAnswer>;
+  /** running → free (or kept), and done. */
+  release(key: string, identity: Identity, end: RunEnd): Promise<HoldAnswer>;
   /** Frees what carries exactly this identity, and refuses its late claims. Never `lost`: ok or unknown. */
   abandon(key: string, identity: Identity): Promise<'ok' | 'unknown'>;
+  /**
+   * The newest arguments that are kept with the key, for the run that `identity` has just been granted: read from every
+   * node that answers in time, for a quorum may miss those of a node that lost its memory. A mark beside this very run
+   * is not among them, for it refuses the run's release. `unknown` without answers from a quorum.
+   */
+  newest(key: string, identity: Identity): Promise<KeptArguments | 'none' | 'unknown'>;
   /**
    * A message of `owner` came whose time is over. `ok`: its record had expired as well, still waiting, and is free now.
    * `lost`: nobody has the key. `marked`: it must run all the same, for its run began, it is done, or somebody leans on it.
@@ -144,6 +160,9 @@ export interface Guard {
   read(key: string): Promise<LockRecord | undefined>;
   close(): Promise<void>;
 }
+
+/** The most bytes of arguments that are kept with a key. */
+export const LARGEST_OFFER = 16_384;
 
 /** How long fence, floor and done outlive a holder, ms; also twice the clock skew that is tolerated. */
 export const MEMORY_TIME = 600_000;

@@ -30,6 +30,11 @@ export interface TaskEvents {
     readonly side: 'enqueue' | 'worker' | 'call';
     readonly reason: DiscardReason;
   };
+  /** `id` was dropped: `holder.id`, which waits or runs, runs (once more) with its arguments, or has newer ones. */
+  'task:coalesced': TaskEvent & {
+    readonly holder: { readonly id: string; readonly phase: Phase };
+    readonly side: 'enqueue' | 'worker';
+  };
   'task:started': RunEvent & { readonly redelivered: boolean; readonly fence: number | undefined };
   'task:progress': RunEvent & { readonly done: number; readonly total: number };
   /** What a task said by `taskContext().log`. */

@@ -36,6 +36,8 @@ export interface UniquePolicy {
   readonly lease: number;
   /** What an enqueue does when Redis cannot be reached. @default 'refuse' */
   readonly onLockError?: 'refuse' | 'publish';
+  /** How long newcomers are dropped after a good run, ms; undefined: not at all. */
+  readonly keepFor?: number | undefined;
 }
 
 /** A task, as its decorators declared it: frozen, resolved once at the app's start. */

@@ -3,6 +3,7 @@ import { appOf, bind, unbind } from './binding.js';
 import { batchSettings, callSettings, type BatchOptions, type CallOptions } from './call-options.js';
 import { sendSettings, type SendOptions } from './send-options.js';
 import { addressee } from './direct-calls.js';
+import { prepare, prepareAll, prepareNamed, type Call } from '../client/call.js';
 import type { Receipt } from '../client/receipt.js';
 import { systemClock, type Clock } from '../clock.js';
 import { ClosedError, NotYetError } from '../errors.js';
@@ -48,7 +49,6 @@ export class App {
   readonly #workers = new Set<WorkerHandle>();
   /** Plain calls under way. */
   readonly #calls = new Set<Promise<unknown>>();
-  readonly #closing = new AbortController();
   #settings: AppSettings;
   #registry: Registry | undefined;
   #links: Promise<Links> | undefined;
@@ -135,8 +135,9 @@ export class App {
   ): Promise<ReceiptOf<T, M>[]> {
     const definition = this.#resolve().of(service, method);
     const settings = batchSettings(options, argsList, this.#clock.now());
-    const { client } = await this.#open();
-    return (await client.submitAll(client.prepareAll(definition, argsList, settings))) as ReceiptOf<T, M>[];
+    this.#refuseClosed();
+    const calls = prepareAll(this.#clock, definition, argsList, settings);
+    return (await (await this.#open()).client.submitAll(calls)) as ReceiptOf<T, M>[];
   }
 
   /**
@@ -147,8 +148,7 @@ export class App {
   async send(name: string, options: SendOptions = {}): Promise<Receipt> {
     const task = checkName(name, 'the task name of app.send', 255);
     const settings = sendSettings(options, this.#resolve().find(task), task, this.#clock.now());
-    const { client } = await this.#open();
-    return client.submit(client.prepareNamed(task, settings));
+    return this.#submit(prepareNamed(this.#clock, task, settings));
   }
 
   /** @throws NotYetError */
@@ -231,8 +231,16 @@ export class App {
   async #enqueue(service: Class, method: string, args: readonly unknown[], options?: CallOptions): Promise<Receipt> {
     const definition = this.#resolve().of(service, method);
     const settings = callSettings(options, this.#clock.now());
-    const { client } = await this.#open();
-    return client.enqueue(definition, args, settings);
+    this.#refuseClosed();
+    return this.#submit(prepare(this.#clock, definition, args, settings));
+  }
+
+  async #submit(call: Call): Promise<Receipt> {
+    return (await this.#open()).client.submit(call);
+  }
+
+  #refuseClosed(): void {
+    if (this.#closed !== undefined) throw new ClosedError('the app is closed');
   }
 
   /** One opening for all; a failed one is forgotten, so that the next use tries again. */

@@ -27,9 +27,18 @@ export function encode(message: TaskMessage, origin: string): Frame {
   return {
     properties: properties(message),
     headers: headers(message, args, kwargs, origin),
-    body: Buffer.from(`[${args},${kwargs},${EMBED}]`),
+    body: bodyOf(args, kwargs),
   };
 }
+
+/** A body from the JSON texts of its arguments. */
+export const bodyOf = (args: string, kwargs: string): Buffer => Buffer.from(`[${args},${kwargs},${EMBED}]`);
+
+/** The arguments as headers for people, from their JSON texts. */
+export const reprHeaders = (args: string, kwargs: string): { argsrepr: string; kwargsrepr: string } => ({
+  argsrepr: args.slice(0, REPR_LENGTH),
+  kwargsrepr: kwargs.slice(0, REPR_LENGTH),
+});
 
 function properties({ id, enqueuedAt, priority, expiration }: TaskMessage): FrameProperties {
   return {

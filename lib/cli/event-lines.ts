@@ -15,6 +15,10 @@ const LINES: { readonly [E in EventName]: (event: Readonly<TaskEvents[E]>) => Li
     const other = reason === 'done' ? 'covered by the finished' : `${reason} already as`;
     return ['info', `${task} discarded (${side}): ${other} ${holder.id}`];
   },
+  'task:coalesced': ({ task, side, holder }) => [
+    'info',
+    `${task} coalesced (${side}): ${holder.id}, ${holder.phase}, runs for it`,
+  ],
   'task:started': ({ task }) => ['info', `${task} started`],
   'task:progress': ({ task, done, total }) => ['debug', `${task} ${done}/${total}`],
   'task:log': ({ level, message }) => [level, message],

@@ -1,9 +1,12 @@
-import { ConfigError, PayloadError, type Violation } from '../errors.js';
+import type { Clock } from '../clock.js';
+import { ConfigError, PayloadError, toError, type Violation } from '../errors.js';
 import { toJson } from '../json.js';
 import type { Headers } from '../message.js';
+import { wrong } from '../options.js';
 import { checkKey, type KeyValue } from '../declarations/key-value.js';
 import { pack } from '../declarations/payload.js';
 import type { TaskDefinition, UniquePolicy } from '../task-definition.js';
+import { offerOf } from './offer.js';
 
 /** Settings of one enqueue, checked. */
 export interface EnqueueSettings {
@@ -46,6 +49,8 @@ export interface Call {
   readonly expires: number | undefined;
   readonly priority: number | undefined;
   readonly headers: Headers;
+  /** JSON text of the arguments, to be handed to a holder; undefined without `coalesce`. */
+  readonly offer: string | undefined;
   /** Sent by name: a queue that the app does not know belongs to somebody else, and is used as it is. */
   readonly byName: boolean;
 }
@@ -74,35 +79,54 @@ function expiryOf({ name, expires }: TaskDefinition, settings: EnqueueSettings, 
 }
 
 /**
- * A call of a declared task. `id` is used where the settings name none; `now` is epoch ms.
+ * A call of a declared task; asks nobody and publishes nothing.
  * @throws KeyError, PayloadError, ConfigError
  */
-export function callOf(
+export function prepare(
+  clock: Clock,
   definition: TaskDefinition,
   args: readonly unknown[],
-  settings: EnqueueSettings,
-  { id, now }: { id: string; now: number },
+  settings: EnqueueSettings = {},
 ): Call {
   // The key first: of `null` where an id belongs, that it makes no key says more than that it is no payload.
   const key = keyOf(definition, args, settings.key);
+  const packed = pack(definition, args);
   return {
     task: definition.name,
     queue: settings.queue ?? definition.queue,
-    args: pack(definition, args),
+    args: packed,
     kwargs: NO_KWARGS,
-    id: settings.id ?? id,
+    id: settings.id ?? clock.uuid(),
     key,
     unique: key === undefined ? undefined : definition.unique,
     due: settings.due,
-    expires: expiryOf(definition, settings, now),
+    expires: expiryOf(definition, settings, clock.now()),
     priority: settings.priority ?? definition.priority,
     headers: settings.headers ?? NONE,
+    offer: offerOf(definition, packed),
     byName: false,
   };
 }
 
+/** `prepare` of many calls; an error in a call's place is why it cannot be made. */
+export function prepareAll(
+  clock: Clock,
+  definition: TaskDefinition,
+  argsList: readonly (readonly unknown[])[],
+  settings: EnqueueSettings,
+): (Call | Error)[] {
+  return argsList.map((args, place) => {
+    try {
+      if (!Array.isArray(args)) throw wrong(`enqueueMany: [${place}]`, args, 'an array of arguments, such as [42]');
+      return prepare(clock, definition, args, settings);
+    } catch (thrown) {
+      return toError(thrown);
+    }
+  });
+}
+
 /** A call of a task by its name alone. @throws PayloadError */
-export function namedCall(task: string, { args, kwargs, ...settings }: SendSettings, id: string): Call {
+export function prepareNamed(clock: Clock, task: string, { args, kwargs, ...settings }: SendSettings): Call {
   const violations: Violation[] = [];
   const packed = { args: toJson(args, 'args', violations), kwargs: toJson(kwargs, 'kwargs', violations) };
   const [first] = violations;
@@ -114,13 +138,14 @@ export function namedCall(task: string, { args, kwargs, ...settings }: SendSetti
     queue: settings.queue,
     args: packed.args as unknown[],
     kwargs: packed.kwargs as Record<string, unknown>,
-    id: settings.id ?? id,
+    id: settings.id ?? clock.uuid(),
     key: undefined,
     unique: undefined,
     due: settings.due,
     expires: settings.expires,
     priority: settings.priority,
     headers: settings.headers ?? NONE,
+    offer: undefined,
     byName: true,
   };
 }

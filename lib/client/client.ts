@@ -7,22 +7,21 @@ import {
   DuplicateUndecidedError,
   LockUnavailableError,
   PublishOutcomeUnknownError,
-  toError,
   UnroutableError,
 } from '../errors.js';
 import type { FenceSource } from '../fence.js';
 import type { Guard, Identity } from '../guard.js';
 import type { MessageLock } from '../message.js';
-import { notYet, wrong } from '../options.js';
+import { notYet } from '../options.js';
 import type { DiscardReason, Signals } from '../signals.js';
-import type { TaskDefinition, UniquePolicy } from '../task-definition.js';
+import type { UniquePolicy } from '../task-definition.js';
 import type { Transport } from '../transport.js';
 import { PUBLISH_WINDOW, recordName } from '../declarations/uniqueness.js';
 import { submitAll } from './batch.js';
-import { callOf, namedCall, type Call, type EnqueueSettings, type SendSettings } from './call.js';
-import { Flight } from './flights.js';
+import type { Call } from './call.js';
+import { Flight, type Landed } from './flights.js';
 import { Queues } from './queues.js';
-import { Receipt, type ReceiptHolder, type ResultReader } from './receipt.js';
+import { Receipt, type ResultReader } from './receipt.js';
 import { Reservation, type Reserved } from './reservation.js';
 
 /** What a client works with. */
@@ -46,6 +45,8 @@ export interface ClientParts {
 /** A call that is being enqueued. */
 interface Job {
   readonly call: Call;
+  /** Of two calls the later one has the larger number. */
+  readonly order: number;
   /** By `clock.monotonic()`. */
   readonly deadline: number;
 }
@@ -64,6 +65,13 @@ const CONFIRM_TRIES = 3;
 /** A publish with less time than this would end in an unknown outcome, ms. */
 const LEAST_TIME = 50;
 
+/** The broker holds no message for less than a second; what is shorter our workers wait out, but nobody else's, ms. */
+const LEAST_FOREIGN_DELAY = 1_500;
+
+/** For a consumer that does not know `due`: late by a moment, never early. */
+const notBefore = (due: number | undefined, now: number): number | undefined =>
+  due === undefined || due <= now ? undefined : Math.max(due, now + LEAST_FOREIGN_DELAY);
+
 /** What fails for every enqueue of the key alike, and certainly published nothing. */
 function isOutage(error: unknown): error is Error {
   return [LockUnavailableError, BrokerUnavailableError, UnroutableError, ClosedError].some(
@@ -78,6 +86,7 @@ export class Client {
   readonly #reservation: Reservation;
   readonly #flights = new Map<string, Flight>();
   readonly #open = new Set<Promise<unknown>>();
+  #orders = 0;
   #closed = false;
 
   constructor(parts: ClientParts) {
@@ -86,53 +95,11 @@ export class Client {
     this.#reservation = new Reservation(parts);
   }
 
-  /** `submit` of `prepare`. */
-  async enqueue(definition: TaskDefinition, args: readonly unknown[], settings?: EnqueueSettings): Promise<Receipt> {
-    return this.submit(this.prepare(definition, args, settings));
-  }
-
-  /**
-   * Checks a call, computes its key and gives it an id; asks nobody and publishes nothing.
-   * @throws KeyError, PayloadError, ConfigError, ClosedError
-   */
-  prepare(definition: TaskDefinition, args: readonly unknown[], settings: EnqueueSettings = {}): Call {
-    this.#refuseClosed(definition.name);
-    const { clock } = this.#parts;
-    return callOf(definition, args, settings, { id: clock.uuid(), now: clock.now() });
-  }
-
-  /** `prepare` of many; an error in a call's place is why it cannot be made. @throws ClosedError */
-  prepareAll(
-    definition: TaskDefinition,
-    argsList: readonly (readonly unknown[])[],
-    settings: EnqueueSettings,
-  ): (Call | Error)[] {
-    this.#refuseClosed(definition.name);
-    return argsList.map((args, place) => {
-      try {
-        if (!Array.isArray(args)) throw wrong(`enqueueMany: [${place}]`, args, 'an array of arguments, such as [42]');
-        return this.prepare(definition, args, settings);
-      } catch (thrown) {
-        return toError(thrown);
-      }
-    });
-  }
-
-  /** `prepare` of a task that is known by its name alone. @throws PayloadError, NotYetError, ClosedError */
-  prepareNamed(name: string, settings: SendSettings): Call {
-    this.#refuseClosed(name);
-    if (settings.due !== undefined && settings.expires !== undefined && !this.#queues.owns(settings.queue)) {
-      // The broker's own expiry, which a foreign consumer needs, does not outlast the delay queues.
-      throw notYet(`expires together with delay or at, for the queue '${settings.queue}' of somebody else,`);
-    }
-    return namedCall(name, settings, this.#parts.clock.uuid());
-  }
-
   /** Resolves once the broker has the message, or a holder that covers the call is known. `publishTimeout` begins now. */
   async submit(call: Call): Promise<Receipt> {
     this.#refuseClosed(call.task);
     const { clock, publishTimeout } = this.#parts;
-    return this.#track(this.#submit({ call, deadline: clock.monotonic() + publishTimeout }));
+    return this.#track(this.#submit({ call, order: this.#orders++, deadline: clock.monotonic() + publishTimeout }));
   }
 
   /**
@@ -153,6 +120,12 @@ export class Client {
     if (this.#closed) throw new ClosedError('the app is closed: nothing can be enqueued', { task });
   }
 
+  /** The broker's own expiry, which a foreign consumer needs, does not outlast the delay queues. */
+  #refuseLostExpiry({ queue, byName, due, expires }: Call): void {
+    if (!byName || due === undefined || expires === undefined || this.#queues.owns(queue)) return;
+    throw notYet(`expires together with delay or at, for the queue '${queue}' of somebody else,`);
+  }
+
   #track<T>(work: Promise<T>): Promise<T> {
     this.#open.add(work);
     const forget = (): void => void this.#open.delete(work);
@@ -160,28 +133,34 @@ export class Client {
     return work;
   }
 
-  async #submit({ call, deadline }: Job): Promise<Receipt> {
+  async #submit({ call, order, deadline }: Job): Promise<Receipt> {
     const { task, queue, key, unique, byName } = call;
+    this.#refuseLostExpiry(call);
     // Before the lock: a queue that cannot be had must not leave a key taken.
     const ready = this.#queues.ready(queue, byName, deadline - this.#parts.clock.monotonic());
     if (ready !== undefined) await ready;
-    if (unique === undefined || key === undefined) return this.#plain({ call, deadline });
-    return this.#unique({ call, deadline, key, unique, record: recordName(this.#parts.namespace, task, key) });
+    if (unique === undefined || key === undefined) return this.#plain({ call, order, deadline });
+    return this.#unique({ call, order, deadline, key, unique, record: recordName(this.#parts.namespace, task, key) });
   }
 
   async #plain(job: Job): Promise<Receipt> {
     const { key } = job.call;
-    await this.#publish(job, key === undefined ? undefined : { key, mode: 'worker', fence: undefined });
+    await this.#publish(job, key === undefined ? undefined : { key, mode: 'worker', fence: this.#unclaimed(job.call) });
     return this.#enqueued(job.call, false);
   }
 
+  /** A worker that coalesces must know whose arguments are newer; without a claim the clock says so. */
+  #unclaimed({ offer }: Call): number | undefined {
+    return offer === undefined ? undefined : this.#parts.fences.next();
+  }
+
   async #unique(job: UniqueJob): Promise<Receipt> {
-    const { record, call, deadline } = job;
+    const { record, deadline } = job;
     for (;;) {
       const flight = this.#flights.get(record);
       if (flight === undefined) return this.#lead(job);
-      const holder = await flight.join(call.expires);
-      if (holder !== undefined) return this.#duplicate(job, holder);
+      const landed = await flight.join(job);
+      if (landed !== undefined) return this.#dropped(job, landed);
       if (this.#parts.clock.monotonic() >= deadline) {
         const text = 'another enqueue of this key failed until publishTimeout; nothing was published';
         throw new DuplicateUndecidedError(text, { record });
@@ -191,19 +170,21 @@ export class Client {
 
   async #lead(job: UniqueJob): Promise<Receipt> {
     const { record, call } = job;
-    const flight = new Flight(call.expires);
+    const flight = new Flight(job);
     this.#flights.set(record, flight);
     try {
       await flight.gather();
-      const reserved = await this.#reserve(job);
+      const { args, offer } = flight.newest;
+      const reserved = await this.#reserve(job, offer);
       if (reserved !== undefined && 'holder' in reserved) {
-        const holder = { id: reserved.holder.owner, phase: reserved.holder.phase };
-        flight.land({ holder, enqueued: false });
-        return this.#duplicate(job, holder);
+        const { owner: id, phase } = reserved.holder;
+        const landed = { holder: { id, phase }, enqueued: false, coalesced: reserved.offered };
+        flight.land(landed);
+        return this.#dropped(job, landed);
       }
       flight.depart();
-      await this.#publishReserved(job, reserved?.identity);
-      flight.land({ holder: { id: call.id, phase: 'queued' }, enqueued: true });
+      await this.#publishReserved({ ...job, call: { ...call, args } }, reserved?.identity);
+      flight.land({ holder: { id: call.id, phase: 'queued' }, enqueued: true, coalesced: offer !== undefined });
       return this.#enqueued(call, reserved === undefined);
     } catch (error) {
       if (isOutage(error)) flight.land({ outage: error });
@@ -215,10 +196,14 @@ export class Client {
   }
 
   /** Undefined: nobody can say, and the task is to be published all the same. */
-  async #reserve({ record, call, deadline, unique }: UniqueJob): Promise<Reserved | undefined> {
+  async #reserve(
+    { record, call, deadline, unique }: UniqueJob,
+    offer: string | undefined,
+  ): Promise<Reserved | undefined> {
     const hasty = unique.onLockError === 'publish';
+    const wish = { record, owner: call.id, expires: call.expires, deadline, hasty, offer };
     try {
-      return await this.#reservation.reserve({ record, owner: call.id, expires: call.expires ?? 0, deadline, hasty });
+      return await this.#reservation.reserve(wish);
     } catch (error) {
       if (hasty && error instanceof LockUnavailableError) return undefined;
       throw error;
@@ -231,7 +216,7 @@ export class Client {
    */
   async #publishReserved(job: UniqueJob, identity: Identity | undefined): Promise<void> {
     const { key, record, unique, call } = job;
-    if (identity === undefined) return this.#publish(job, { key, mode: 'enqueue', fence: undefined });
+    if (identity === undefined) return this.#publish(job, { key, mode: 'worker', fence: this.#unclaimed(call) });
     if (job.deadline - this.#parts.clock.monotonic() < LEAST_TIME) {
       await this.#parts.guard.abandon(record, identity);
       throw new DuplicateUndecidedError('the lock took all of publishTimeout; nothing was published', { record });
@@ -289,7 +274,8 @@ export class Client {
     };
     const timeout = deadline - clock.monotonic();
     try {
-      await transport.publish({ queue, frame: encode(message, origin), due, timeout });
+      const frame = encode(message, origin);
+      await transport.publish({ queue, frame, due: foreign ? notBefore(due, enqueuedAt) : due, timeout });
     } catch (error) {
       if (error instanceof UnroutableError) this.#queues.forget(queue);
       throw error;
@@ -308,14 +294,19 @@ export class Client {
   }
 
   /** A call under the holder's own id is that very task once more, and no duplicate to be complained of. */
-  #duplicate({ call, key, unique }: UniqueJob, holder: ReceiptHolder): Receipt {
+  #dropped({ call, key, unique }: UniqueJob, { holder, coalesced }: Landed): Receipt {
     const { task, id } = call;
+    const { reader, signals } = this.#parts;
     if (unique.onDuplicate === 'reject' && holder.id !== id) {
       const text = `${task}: a duplicate: ${holder.id} has the key '${key}' and is ${holder.phase}; nothing was published`;
       throw new DuplicateTaskError(text, { task, key, holder: holder.id, phase: holder.phase });
     }
+    if (coalesced) {
+      signals.emit('task:coalesced', { task, id, key, holder, side: 'enqueue' });
+      return new Receipt({ status: 'coalesced', id: holder.id, key, holder, reader });
+    }
     const reason: DiscardReason = holder.phase === 'publishing' ? 'queued' : holder.phase;
-    this.#parts.signals.emit('task:discarded', { task, id, key, holder, side: 'enqueue', reason });
-    return new Receipt({ status: 'discarded', id: holder.id, key, holder, reader: this.#parts.reader });
+    signals.emit('task:discarded', { task, id, key, holder, side: 'enqueue', reason });
+    return new Receipt({ status: 'discarded', id: holder.id, key, holder, reader });
   }
 }

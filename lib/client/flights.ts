@@ -1,8 +1,16 @@
+import type { Call } from './call.js';
 import type { ReceiptHolder } from './receipt.js';
+
+/** Who runs for the calls of a flight. `coalesced`: with the newest of their arguments. */
+export interface Landed {
+  readonly holder: ReceiptHolder;
+  readonly enqueued: boolean;
+  readonly coalesced: boolean;
+}
 
 /** What a leader's enqueue came to; undefined when it failed for a reason of its own. */
 export type Landing =
-  | { readonly holder: ReceiptHolder; readonly enqueued: boolean }
+  | Landed
   /** Nobody can be reached, or nobody takes the message: that holds for every newcomer, too. */
   | { readonly outage: Error }
   | undefined;
@@ -12,19 +20,36 @@ export type Landing =
  * - `gathering`: the claim was not sent yet, so whatever it finds holds for the newcomer too;
  * - `claiming`: a refusal may be older than the newcomer, but a grant leads to a message that is published later;
  * - `publishing`: the run may have begun before the newcomer asked.
+ *
+ * With `coalesce` the claim carries the newest arguments of those who gathered, and whoever comes after it was sent has
+ * newer ones: he asks again.
  */
 type Stage = 'gathering' | 'claiming' | 'publishing';
 
+/** What a flight must know of a call that is being enqueued. */
+export interface Passenger {
+  readonly call: Call;
+  /** Of two calls the later one has the larger number. */
+  readonly order: number;
+}
+
 /** One enqueue of a key on its way; concurrent ones of this process may share its claim. */
 export class Flight {
-  /** Epoch ms at which the leader's message may be dropped. */
+  /** Epoch ms at which the leader's message may be dropped; undefined: never. */
   readonly #expires: number | undefined;
+  #newest: Passenger;
   #stage: Stage = 'gathering';
   #land!: (landing: Landing) => void;
   readonly #landed = new Promise<Landing>((resolve) => (this.#land = resolve));
 
-  constructor(expires: number | undefined) {
-    this.#expires = expires;
+  constructor(leader: Passenger) {
+    this.#newest = leader;
+    this.#expires = leader.call.expires;
+  }
+
+  /** Whose arguments travel: the leader's, or with `coalesce` those of the newest call that gathered. */
+  get newest(): Call {
+    return this.#newest.call;
   }
 
   /** Lets every newcomer of this tick join before the claim is sent. */
@@ -43,15 +68,18 @@ export class Flight {
 
   /**
    * Waits for the leader. Resolves to the holder when the newcomer is covered by it, else to undefined: ask again.
-   * Nothing that may be dropped covers a newcomer who `expires` later: its own claim makes the holder last as long.
-   * Rejects with an outage.
+   * Rejects with an outage. A newcomer that may wait longer than the leader (`expires`) is never covered: Redis has to hear
+   * of it.
    */
-  async join(expires: number | undefined): Promise<ReceiptHolder | undefined> {
+  async join(newcomer: Passenger): Promise<Landed | undefined> {
+    const { offer, expires = Infinity } = newcomer.call;
     const stage = this.#stage;
+    const coalesce = offer !== undefined;
+    const outlives = expires > (this.#expires ?? Infinity);
+    if (coalesce && stage === 'gathering' && newcomer.order > this.#newest.order) this.#newest = newcomer;
     const landing = await this.#landed;
     if (landing !== undefined && 'outage' in landing) throw landing.outage;
-    if (landing === undefined || stage === 'publishing') return undefined;
-    if (this.#expires !== undefined && (expires ?? Infinity) > this.#expires) return undefined;
-    return stage === 'gathering' || landing.enqueued ? landing.holder : undefined;
+    if (landing === undefined || outlives || stage === 'publishing') return undefined;
+    return stage === 'gathering' || (landing.enqueued && !coalesce) ? landing : undefined;
   }
 }

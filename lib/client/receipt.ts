@@ -32,8 +32,9 @@ export interface ReceiptParts {
 
 /**
  * What became of one enqueue. `enqueued`: published and confirmed, `id` is this task. `discarded`: dropped, `id` is
- * the holder's and `holder` says in which phase it was. `T` is what `result()` gives: what
- * the method returns, as JSON carries it.
+ * the holder's and `holder` says in which phase it was. `coalesced`: the holder runs with these arguments, or once more
+ * if it was running; `id` and `holder` as for `discarded`. `T` is what `result()` gives: what the method returns, as JSON
+ * carries it.
  */
 export class Receipt<T = unknown> {
   readonly status: ReceiptParts['status'];

@@ -9,16 +9,18 @@ export interface Wish {
   readonly record: string;
   /** Task id. */
   readonly owner: string;
-  /** Epoch ms at which the message may be dropped; 0: never. */
-  readonly expires: number;
   /** By `clock.monotonic()`. */
   readonly deadline: number;
+  /** Epoch ms at which the message may be dropped; undefined: never. */
+  readonly expires: number | undefined;
   /** A Redis that does not answer is given up like one that cannot be reached, in time for a publish without it. */
   readonly hasty: boolean;
+  /** JSON text of the arguments, to be handed to a holder; undefined without `coalesce`. */
+  readonly offer?: string | undefined;
 }
 
-/** The key is ours for the publish window, or somebody else will run (or runs) it. */
-export type Reserved = { readonly identity: Identity } | { readonly holder: Holder };
+/** The key is ours for the publish window, or somebody else will run (or runs) it; `offered`: with our arguments. */
+export type Reserved = { readonly identity: Identity } | { readonly holder: Holder; readonly offered: boolean };
 
 /** How long an unreachable Redis is waited for before the caller gets its error, ms: a restart, not an outage. */
 const REACH = 1_000;
@@ -55,15 +57,19 @@ export class Reservation {
         if (this.#clock.monotonic() < wish.deadline) continue;
       }
       if (answer.outcome === 'unknown') undecided.push(identity);
-      if (isEvidence(answer) && (await this.#withdraw(wish.record, undecided))) return { holder: answer.holder };
+      if (isEvidence(answer, wish) && (await this.#withdraw(wish.record, undecided))) {
+        return { holder: answer.holder, offered: answer.offered };
+      }
       await this.#giveUpOrWait(wish, answer, { undecided, started, round });
     }
   }
 
   /** A grant that took longer than the window it grants is none (protocol.md, client rule 7). */
-  async #claim({ record, expires }: Wish, identity: Identity): Promise<ClaimAnswer> {
+  async #claim({ record, expires = 0, offer }: Wish, identity: Identity): Promise<ClaimAnswer> {
     const sent = this.#clock.monotonic();
-    const answer = await this.#guard.claimPublishing(record, { window: PUBLISH_WINDOW, expires, ...identity });
+    const offered = offer === undefined ? undefined : { args: offer };
+    const claim = { window: PUBLISH_WINDOW, expires, offer: offered, ...identity };
+    const answer = await this.#guard.claimPublishing(record, claim);
     const late = answer.outcome === 'granted' && this.#clock.monotonic() - sent >= PUBLISH_WINDOW;
     return late ? { outcome: 'unknown', cause: undefined } : answer;
   }
@@ -89,9 +95,13 @@ export class Reservation {
   }
 }
 
-/** `publishing` is never enough to drop anything: the message may not exist (client rule 2). */
-function isEvidence(answer: ClaimAnswer): answer is Extract<ClaimAnswer, { outcome: 'held' }> {
-  return answer.outcome === 'held' && answer.holder.phase !== 'publishing';
+/**
+ * `publishing` is never enough to drop anything: the message may not exist (client rule 2). Nor is a holder that did not
+ * take what was offered, unless nobody runs after it for a while: it is offered again, with a larger fence.
+ */
+function isEvidence(answer: ClaimAnswer, { offer }: Wish): answer is Extract<ClaimAnswer, { outcome: 'held' }> {
+  if (answer.outcome !== 'held' || answer.holder.phase === 'publishing') return false;
+  return offer === undefined || answer.offered || answer.holder.phase === 'kept';
 }
 
 /** Until when an answer is followed by another claim. */

@@ -5,7 +5,7 @@ import { keyText, type KeySource } from './key-value.js';
 import { hint } from '../nearest.js';
 import { show } from '../options.js';
 import type { Class, TaskDefinition, UniquePolicy } from '../task-definition.js';
-import { DEFAULT_LEASE, DEFAULT_TTL, type TaskSettings } from './task-settings.js';
+import { DEFAULT_LEASE, DEFAULT_TTL, KEEP_OR_COALESCE, type TaskSettings } from './task-settings.js';
 
 /** The class of what is listed in `services`: itself, or that of an instance. */
 export function classOf(service: Class | object): Class {
@@ -33,10 +33,21 @@ function keyOf({ task, shouldCompute }: Declaration, where: string): KeySource |
 }
 
 /** What `@ShouldCompute` leaves open it takes from `@Task({ unique })`. */
-function workerPolicy({ shouldCompute }: Declaration, unique: UniquePolicy | undefined): UniquePolicy | undefined {
+function workerPolicy(
+  { shouldCompute, where }: Declaration,
+  unique: UniquePolicy | undefined,
+): UniquePolicy | undefined {
   if (shouldCompute === undefined) return undefined;
+  const keepFor = shouldCompute.keepFor ?? unique?.keepFor;
+  // What coalesce promised at enqueue, a worker that discards would break.
+  const inherited = unique?.onDuplicate === 'coalesce' ? 'coalesce' : 'discard';
+  const onDuplicate = shouldCompute.onDuplicate ?? inherited;
+  if (keepFor !== undefined && [onDuplicate, unique?.onDuplicate].includes('coalesce')) {
+    throw misfit(where, KEEP_OR_COALESCE);
+  }
   return Object.freeze({
-    onDuplicate: shouldCompute.onDuplicate,
+    onDuplicate,
+    keepFor,
     ttl: unique?.ttl ?? DEFAULT_TTL,
     lease: shouldCompute.lease ?? unique?.lease ?? DEFAULT_LEASE,
   });

@@ -7,8 +7,9 @@ export interface UniqueOptions<K = string> {
   /** A template such as `'loan:<loanId>'`, or a function of the arguments. */
   readonly key: K;
   /**
-   * What happens to a duplicate at enqueue: dropped, or refused with a `DuplicateTaskError` to the caller. `'coalesce'`
-   * is not built yet.
+   * What happens to a duplicate at enqueue. `'discard'`: dropped. `'coalesce'`: its arguments replace those of the waiting
+   * task, and a running one runs once more with them; arguments of at most 16 KiB. `'reject'`: a `DuplicateTaskError` to
+   * the caller.
    *
    * @default 'discard'
    */
@@ -25,7 +26,7 @@ export interface UniqueOptions<K = string> {
    * @default '15s'
    */
   readonly lease?: Duration;
-  /** Drops newcomers for this long after a good run. Not built yet. */
+  /** Drops newcomers for good for this long after a good run; not together with `'coalesce'`. */
   readonly keepFor?: Duration;
   /**
    * What an enqueue does when Redis cannot be reached: throw a `LockUnavailableError`, or publish without the lock. The
@@ -97,10 +98,10 @@ export interface ShouldComputeOptions<K = string> {
   readonly key?: K;
   /**
    * What the worker does with a duplicate: drops it (`'discard'`), lets it wait for its turn in the delay queues, so that
-   * nothing is dropped (`'requeue'`), or sends it to the dead letters with code DUPLICATE (`'reject'`). `'coalesce'` is
-   * not built yet.
+   * nothing is dropped (`'requeue'`), or sends it to the dead letters with code DUPLICATE (`'reject'`). `'coalesce'` as
+   * for `@Task`; without `unique` the order of arguments from several machines is that of their clocks.
    *
-   * @default 'discard'
+   * @default 'discard'; that of `unique` where that is `'coalesce'`
    */
   readonly onDuplicate?: OnDuplicate;
   /**
@@ -109,6 +110,6 @@ export interface ShouldComputeOptions<K = string> {
    * @default '15s'
    */
   readonly lease?: Duration;
-  /** Drops newcomers for this long after a good run. Not built yet. */
+  /** Drops newcomers for good for this long after a good run; not together with `'coalesce'`. */
   readonly keepFor?: Duration;
 }

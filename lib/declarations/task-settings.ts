@@ -20,9 +20,11 @@ export interface TaskSettings {
 /** `@ShouldCompute`'s options, checked. */
 export interface ShouldComputeSettings {
   readonly key: KeySource | undefined;
-  readonly onDuplicate: OnDuplicate;
+  readonly onDuplicate: OnDuplicate | undefined;
   /** ms */
   readonly lease: number | undefined;
+  /** ms */
+  readonly keepFor: number | undefined;
 }
 
 /** ms */
@@ -43,6 +45,10 @@ const UNIQUE = ['key', 'onDuplicate', 'ttl', 'lease', 'keepFor', 'onLockError'] 
 const SHOULD_COMPUTE = ['key', 'onDuplicate', 'lease', 'keepFor'] as const;
 const ENQUEUE_STRATEGIES = ['discard', 'coalesce', 'reject'] as const;
 const STRATEGIES = ['discard', 'coalesce', 'reject', 'requeue'] as const;
+
+/** Why one method cannot have both. */
+export const KEEP_OR_COALESCE =
+  "keepFor and onDuplicate 'coalesce' do not go together: one drops what comes after a run, the other runs it; leave one out";
 
 /** A word of which only the first, and those of `built`, are built. */
 function checkFirst<Word extends string>(
@@ -65,6 +71,12 @@ function refuseRequeue(value: unknown, what: string): void {
   });
 }
 
+function checkKeepFor(value: unknown, what: string, onDuplicate?: OnDuplicate): number | undefined {
+  if (value === undefined) return undefined;
+  if (onDuplicate !== 'coalesce') return duration(value, what, 1);
+  throw new ConfigError(`${what}: ${KEEP_OR_COALESCE}`, { option: 'keepFor' });
+}
+
 function refuseUnbuilt(given: Readonly<Record<string, unknown>>, options: readonly string[], what: string): void {
   for (const option of options) if (given[option] !== undefined) throw notYet(`${what} option '${option}'`);
 }
@@ -81,16 +93,14 @@ const checkLease = (value: unknown, what: string): number => duration(value, wha
 function checkUnique(value: unknown, what: string): TaskSettings['unique'] {
   if (value === undefined) return undefined;
   const given = isKeySource(value) ? { key: value } : checkOptions(value, UNIQUE, what);
-  refuseUnbuilt(given, ['keepFor'], what);
   refuseRequeue(given.onDuplicate, `${what}.onDuplicate`);
+  const onDuplicate = checkWord(given.onDuplicate ?? 'discard', `${what}.onDuplicate`, ENQUEUE_STRATEGIES);
   const policy: UniquePolicy = {
-    onDuplicate:
-      given.onDuplicate === 'reject'
-        ? 'reject'
-        : checkFirst(given.onDuplicate, `${what}.onDuplicate`, ENQUEUE_STRATEGIES),
+    onDuplicate,
     onLockError: checkWord(given.onLockError ?? 'refuse', `${what}.onLockError`, ['refuse', 'publish']),
     ttl: checkLease(given.ttl ?? DEFAULT_TTL, `${what}.ttl`),
     lease: checkLease(given.lease ?? DEFAULT_LEASE, `${what}.lease`),
+    keepFor: checkKeepFor(given.keepFor, `${what}.keepFor`, onDuplicate),
   };
   return { key: checkKeySource(given.key, `${what}.key`), policy: Object.freeze(policy) };
 }
@@ -135,10 +145,14 @@ export function taskSettings(value: unknown, where: string): TaskSettings {
 export function shouldComputeSettings(value: unknown, where: string): ShouldComputeSettings {
   const what = `${where}: @ShouldCompute`;
   const given = isKeySource(value) ? { key: value } : checkOptions(value ?? {}, SHOULD_COMPUTE, what);
-  refuseUnbuilt(given, ['keepFor'], what);
+  const onDuplicate =
+    given.onDuplicate === undefined
+      ? undefined
+      : checkWord(given.onDuplicate, `${what} option 'onDuplicate'`, STRATEGIES);
   return Object.freeze({
     key: given.key === undefined ? undefined : checkKeySource(given.key, `${what} option 'key'`),
-    onDuplicate: checkFirst(given.onDuplicate, `${what} option 'onDuplicate'`, STRATEGIES, ['requeue', 'reject']),
+    onDuplicate,
+    keepFor: checkKeepFor(given.keepFor, `${what} option 'keepFor'`, onDuplicate),
     lease: given.lease === undefined ? undefined : checkLease(given.lease, `${what} option 'lease'`),
   });
 }

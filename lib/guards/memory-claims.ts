@@ -18,8 +18,8 @@ const GRANTED: ClaimAnswer = { outcome: 'granted' };
 /** scripts/claim-publishing.lua */
 export function claimPublishing(record: LockRecord, claim: PublishingClaim, at: Moment): Step<ClaimAnswer> {
   const { owner, fence, window, expires } = claim;
-  if (held(record, at.now) && record.owner !== owner) return leanOnPublishing(record, claim, at);
-  if (held(record, at.now) && record.phase !== 'publishing') return refusal(record, at, 'other-copy');
+  if (held(record, at.now) && (record.owner !== owner || record.phase !== 'publishing'))
+    return leanOnPublishing(record, claim, at);
   const no = unacceptable(record, fence, at);
   if (no !== undefined) return { record, answer: no };
   const args = newest(record);
@@ -37,21 +37,26 @@ export function claimPublishing(record: LockRecord, claim: PublishingClaim, at: 
 }
 
 function leanOnPublishing(record: LockRecord, claim: PublishingClaim, at: Moment): Step<ClaimAnswer> {
-  if (claim.offer === undefined || !takesOffers(record)) return refusal(outlive(record, claim.expires), at, undefined);
+  // A caller who chooses ids may offer to a holder of the same one.
+  const own = record.owner === claim.owner ? 'other-copy' : undefined;
+  if (claim.offer === undefined || !takesOffers(record)) return refusal(outlive(record, claim.expires), at, own);
   const no = unacceptable(record, claim.fence, at);
   if (no !== undefined) return { record, answer: no };
-  return refusal(offer(record, { seq: claim.fence, args: claim.offer.args }), at, undefined, true);
+  return refusal(offer(record, { seq: claim.fence, args: claim.offer.args }), at, own, true);
 }
 
 /** scripts/claim-running.lua */
-export function claimRunning(record: LockRecord, claim: RunningClaim, at: Moment): Step<ClaimAnswer> {
+export function claimRunning(record: LockRecord, asked: RunningClaim, at: Moment): Step<ClaimAnswer> {
+  // No claim was ever accepted with a sequence from the future: it was made up.
+  const madeUp = (asked.seq ?? 0) > at.now * 1000 + at.memory * 500;
+  const claim = madeUp ? { ...asked, seq: undefined } : asked;
   const { owner, nonce, fence, copy, seq = 0, lease, rerun = false } = claim;
   if (covered(record, claim)) return done(record, owner);
   if (held(record, at.now) && record.owner !== owner) return leanOnRunning(record, claim, at);
   if (held(record, at.now) && record.phase === 'kept')
     return { record, answer: { outcome: 'done', id: owner, own: true, dead: false } };
   if (held(record, at.now) && record.phase === 'running' && record.nonce !== nonce) return waitForOwn(record, copy, at);
-  const no = unacceptable(record, fence, at);
+  const no = unacceptable(record, fence, at, seq);
   if (no !== undefined) return { record, answer: no };
   const args = newest(record);
   const running: LockRecord = {

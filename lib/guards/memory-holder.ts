@@ -1,4 +1,4 @@
-import type { HoldAnswer, Identity, LockRecord } from '../guard.js';
+import type { HoldAnswer, Identity, LockRecord, RunEnd } from '../guard.js';
 import { freed, mine, newest, type Moment, type Step } from './memory-record.js';
 
 const ok = (record: LockRecord): Step<HoldAnswer> => ({ record, answer: 'ok' });
@@ -55,14 +55,16 @@ export function expire(record: LockRecord, owner: string, { now }: Moment): Step
 export function release(
   record: LockRecord,
   { owner, fence }: Identity,
-  { seq, dead }: { seq: number; dead: boolean },
+  { seq, dead, keep = 0 }: RunEnd,
+  { now }: Moment,
 ): Step<HoldAnswer> {
   if (!mine(record, { owner, fence }) || record.phase !== 'running')
     return record.done?.id === owner && record.done.fence === fence ? ok(record) : lost(record);
   if (record.mark !== undefined) return { record, answer: 'marked' };
   const covered = !dead && (record.args?.seq ?? 0) <= seq;
   const free = freed(record, Math.max(fence, record.floor), covered ? undefined : record.args);
-  return ok({ ...free, done: { fence, seq, id: owner, dead } });
+  const done = { ...free, done: { fence, seq, id: owner, dead } };
+  return ok(dead || keep === 0 ? done : { ...done, owner, phase: 'kept', deadline: now + keep });
 }
 
 /** scripts/abandon.lua */

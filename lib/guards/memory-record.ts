@@ -46,6 +46,10 @@ const highest = (record: LockRecord): number => Math.max(record.fence, record.fl
 export const newest = ({ args, mark }: LockRecord): KeptArguments | undefined =>
   (mark?.seq ?? 0) > (args?.seq ?? 0) ? mark : args;
 
+/** The arguments that the run of `identity` finds: a mark beside it comes after it. */
+export const found = (record: LockRecord, identity: Identity): KeptArguments | undefined =>
+  mine(record, identity) ? record.args : newest(record);
+
 /** What stays of a record without a holder: fence, args, done. */
 export const freed = (record: LockRecord, fence: number, args: KeptArguments | undefined): LockRecord => ({
   ...EMPTY,
@@ -54,14 +58,20 @@ export const freed = (record: LockRecord, fence: number, args: KeptArguments | u
   done: record.done,
 });
 
-/** Why a fence cannot be accepted now; undefined when it can. */
-export function unacceptable(record: LockRecord, fence: number, { now, memory }: Moment): ClaimAnswer | undefined {
+/** Why a fence cannot be accepted now; undefined when it can. `seq`: of the message that shall run. */
+export function unacceptable(
+  record: LockRecord,
+  fence: number,
+  { now, memory }: Moment,
+  seq = 0,
+): ClaimAnswer | undefined {
   const micros = now * 1000;
   const half = memory * 500;
   if (fence > micros + half) return { outcome: 'clock', skew: Math.round((fence - micros) / 1000) };
   const slow = fence < micros - half;
-  if (!slow && fence > highest(record)) return undefined;
-  return { outcome: 'fence', highest: Math.max(highest(record), slow ? micros : 0) };
+  const least = Math.max(highest(record), seq);
+  if (!slow && fence > least) return undefined;
+  return { outcome: 'fence', highest: Math.max(least, slow ? micros : 0) };
 }
 
 /** Refuses a claim of a held record. */

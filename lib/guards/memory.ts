@@ -6,13 +6,15 @@ import {
   type Guard,
   type HoldAnswer,
   type Identity,
+  type KeptArguments,
   type LockRecord,
   type PublishingClaim,
+  type RunEnd,
   type RunningClaim,
 } from '../guard.js';
 import { claimPublishing, claimRunning } from './memory-claims.js';
 import { abandon, confirm, expire, extend, hold, release, renew } from './memory-holder.js';
-import { EMPTY, held, type Moment, type Step } from './memory-record.js';
+import { EMPTY, found, held, type Moment, type Step } from './memory-record.js';
 
 interface Entry {
   readonly record: LockRecord;
@@ -106,12 +108,16 @@ class MemoryGuard implements Guard {
     return this.#step(key, (record, at) => hold(record, identity, ttl, at)) ?? 'unknown';
   }
 
-  async release(key: string, identity: Identity, end: { seq: number; dead: boolean }): Promise<HoldAnswer> {
-    return this.#step(key, (record) => release(record, identity, end)) ?? 'unknown';
+  async release(key: string, identity: Identity, end: RunEnd): Promise<HoldAnswer> {
+    return this.#step(key, (record, at) => release(record, identity, end, at)) ?? 'unknown';
   }
 
   async abandon(key: string, identity: Identity): Promise<'ok' | 'unknown'> {
     return this.#step(key, (record, at) => abandon(record, identity, at)) ?? 'unknown';
+  }
+
+  async newest(key: string, identity: Identity): Promise<KeptArguments | 'none' | 'unknown'> {
+    return this.#step(key, (record) => ({ record, answer: found(record, identity) ?? 'none' })) ?? 'unknown';
   }
 
   async expire(key: string, owner: string): Promise<HoldAnswer> {

@@ -1,10 +1,24 @@
-import type { KeptArguments, LockRecord } from '../guard.js';
-import { PHASES, unword } from './redlock-votes.js';
+import type { Identity, KeptArguments, LockRecord } from '../guard.js';
+import { PHASES, unword, word } from './redlock-votes.js';
 
 function kept(text: string | undefined): KeptArguments | undefined {
   if (text === undefined) return undefined;
   const space = text.indexOf(' ');
   return { seq: Number(text.slice(0, space)), args: text.slice(space + 1) };
+}
+
+/** The fields of a record that `newestOf` reads. */
+export const ARGUMENT_FIELDS = ['o', 'f', 'a', 'm'] as const;
+
+/** The newest arguments in those fields of many nodes. A mark where the run of `identity` was granted comes after it. */
+export function newestOf(
+  nodes: readonly (readonly (string | null)[])[],
+  { owner, fence }: Identity,
+): KeptArguments | undefined {
+  const found = nodes.flatMap(([o, f, a, m]) => (o === word(owner) && Number(f) === fence ? [a] : [a, m]));
+  return found
+    .flatMap((text) => kept(text ?? undefined) ?? [])
+    .reduce<KeptArguments | undefined>((best, one) => (one.seq > (best?.seq ?? 0) ? one : best), undefined);
 }
 
 const id = (text: string | undefined): string | undefined => (text === undefined ? undefined : unword(text));

@@ -7,13 +7,15 @@ import {
   type Guard,
   type HoldAnswer,
   type Identity,
+  type KeptArguments,
   type LockRecord,
   type PublishingClaim,
+  type RunEnd,
   type RunningClaim,
 } from '../guard.js';
 import { RedlockCalls } from './redlock-calls.js';
 import { RedlockNodes, type NodeEvents } from './redlock-nodes.js';
-import { readRecord } from './redlock-record.js';
+import { ARGUMENT_FIELDS, newestOf, readRecord } from './redlock-record.js';
 import { claimAnswer, holdAnswer, word } from './redlock-votes.js';
 
 /** What a guard on Redis is made of. */
@@ -82,9 +84,10 @@ export class RedlockGuard implements Guard {
     return this.#keep('hold', key, identity, ttl);
   }
 
-  async release(key: string, { owner, fence }: Identity, end: { seq: number; dead: boolean }): Promise<HoldAnswer> {
+  async release(key: string, { owner, fence }: Identity, { seq, dead, keep = 0 }: RunEnd): Promise<HoldAnswer> {
     if (this.#nodes.unavailable() !== undefined) return 'unknown';
-    return holdAnswer(await this.#worker.release(key, `${word(owner)} ${fence} ${end.seq} ${Number(end.dead)}`));
+    const words = [word(owner), fence, seq, Number(dead), Math.round(keep)];
+    return holdAnswer(await this.#worker.release(key, words.join(' ')));
   }
 
   async abandon(key: string, { owner, fence }: Identity): Promise<'ok' | 'unknown'> {
@@ -95,6 +98,14 @@ export class RedlockGuard implements Guard {
 
   expire(key: string, owner: string): Promise<HoldAnswer> {
     return this.#keep('expire', key, { owner, fence: 0 }, 0);
+  }
+
+  async newest(key: string, identity: Identity): Promise<KeptArguments | 'none' | 'unknown'> {
+    const { clients } = this.#nodes;
+    const reads = await Promise.allSettled(clients.map((client) => client.hmget(key, ...ARGUMENT_FIELDS)));
+    const answers = reads.flatMap((read) => (read.status === 'fulfilled' ? [read.value] : []));
+    if (answers.length * 2 <= clients.length) return 'unknown';
+    return newestOf(answers, identity) ?? 'none';
   }
 
   async read(key: string): Promise<LockRecord | undefined> {

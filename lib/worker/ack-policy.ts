@@ -5,11 +5,11 @@ import type { Guard, HoldAnswer } from '../guard.js';
 import type { Frame } from '../message.js';
 import type { Signals } from '../signals.js';
 import { deadQueue, type Transport } from '../transport.js';
-import { PUBLISH_WINDOW, workerPolicy } from '../declarations/uniqueness.js';
+import { coalesces, PUBLISH_WINDOW, workerPolicy } from '../declarations/uniqueness.js';
 import type { Lease } from './lease.js';
 import type { Outcome } from './outcome.js';
 import type { ResultKeeper } from './result-keeper.js';
-import type { Run } from './run.js';
+import { ackedEarly, type Run } from './run.js';
 
 /** What the ack policy works with. */
 export interface AckPolicyParts {
@@ -31,6 +31,10 @@ const BURIED = new TaskError(
 
 /** How often Redis is asked again when it does not answer: for a good second. */
 const TRIES = 5;
+/** On one delivery, then other keys get their turn. */
+const MOST_RERUNS = 10;
+/** ms */
+const LONGEST_RERUNS = 300_000;
 /** Between two tries of a publish, ms: at first, and at most. */
 const PAUSE = 1_000;
 const LONGEST_PAUSE = 30_000;
@@ -46,25 +50,34 @@ export class AckPolicy {
     this.#parts = parts;
   }
 
-  async settle(run: Run, outcome: Outcome): Promise<void> {
+  /** `again`: newer arguments arrived during the run, and the key is still held for them. */
+  async settle(run: Run, outcome: Outcome): Promise<'again' | undefined> {
     switch (outcome.kind) {
       case 'succeeded':
         return this.#finish(run, outcome.value);
       case 'covered':
-        return this.#covered(run, outcome);
+        this.#covered(run, outcome);
+        return undefined;
       case 'discarded':
-        return this.#discarded(run, outcome.holder);
+        this.#discarded(run, outcome.holder);
+        return undefined;
+      case 'coalesced':
+        this.#coalesced(run, outcome.holder);
+        return undefined;
       case 'expired':
         run.delivery.ack();
-        return this.#parts.signals.emit('task:expired', { ...run.event(), expires: outcome.expires });
+        this.#parts.signals.emit('task:expired', { ...run.event(), expires: outcome.expires });
+        return undefined;
       case 'retry':
-        return this.#retry(run, outcome);
+        await this.#retry(run, outcome);
+        return undefined;
       case 'dead':
         return this.#bury(run, outcome);
       case 'parked':
         await this.#goOnLater(run, outcome.delay, run.head.attempt);
-        return;
+        return undefined;
       case 'aborted':
+      case 'returned':
         await this.letGo(run);
         return this.#putBack(run);
       case 'overdue':
@@ -72,25 +85,24 @@ export class AckPolicy {
         run.lease?.stop();
         this.#parts.signals.emit('task:overdue', { ...run.event(), error: outcome.error });
         return this.#putBack(run);
-      case 'returned':
-        return this.#putBack(run);
     }
   }
 
-  /** Frees the key of a body that has ended after its abort. Never by release: that would call the task done. */
+  /** Frees the key of a body that has ended after its abort, or does not begin again. Never by release: that would call the task done. */
   async letGo({ lease }: Run): Promise<void> {
     if (lease === undefined) return;
     lease.stop();
     await this.#repeat(() => this.#parts.guard.abandon(lease.record, lease.identity));
   }
 
-  async #finish(run: Run, value: unknown): Promise<void> {
+  async #finish(run: Run, value: unknown): Promise<'again' | undefined> {
     await this.#parts.keeper.succeeded(run, value);
     const answer = await this.#release(run, false);
-    if (answer !== 'ok') return this.#notReleased(run, answer);
-    run.delivery.ack();
+    if (answer !== 'ok' && answer !== 'marked') return this.#putBack(run);
+    if (answer === 'ok') run.delivery.ack();
     const seconds = run.seconds(this.#parts.clock);
     this.#parts.signals.emit('task:succeeded', { seconds, recovered: false, ...run.event() });
+    return answer === 'marked' ? this.#again(run) : undefined;
   }
 
   async #covered(run: Run, { own, dead, id }: Extract<Outcome, { kind: 'covered' }>): Promise<void> {
@@ -113,19 +125,32 @@ export class AckPolicy {
     this.#parts.signals.emit('task:discarded', { task, id, key, holder: { id: owner, phase }, side: 'worker', reason });
   }
 
+  #coalesced(run: Run, holder: Extract<Outcome, { kind: 'coalesced' }>['holder']): void {
+    run.delivery.ack();
+    const { task, id, key } = run.event();
+    const { owner, phase } = holder;
+    this.#parts.signals.emit('task:coalesced', { task, id, key, holder: { id: owner, phase }, side: 'worker' });
+  }
+
   async #retry(run: Run, { delay, error }: Extract<Outcome, { kind: 'retry' }>): Promise<void> {
     const published = await this.#goOnLater(run, delay, run.head.attempt + 1, await this.#hold(run, delay));
     if (published) this.#parts.signals.emit('task:retried', { ...run.event(), delay, error });
   }
 
-  /** Newer arguments wait: a fresh delivery takes them up. Otherwise the key is not ours, or nobody knows. */
-  async #notReleased(run: Run, answer: HoldAnswer): Promise<void> {
-    if (answer === 'marked') await this.#goOnLater(run, 0, 1, await this.#hold(run, 0));
-    else this.#putBack(run);
+  /**
+   * Newer arguments wait. A key that stays hot moves to a fresh delivery, so that others get their turn; so does one
+   * whose worker stops, or whose message is gone already.
+   */
+  async #again(run: Run): Promise<'again' | undefined> {
+    const { draining, clock } = this.#parts;
+    const moves = ackedEarly(run) || draining.aborted || run.rerun >= MOST_RERUNS || run.age(clock) >= LONGEST_RERUNS;
+    if (!moves) return 'again';
+    await this.#goOnLater(run, 0, 1, await this.#hold(run, 0));
+    return undefined;
   }
 
   /** The dead letter first: a crash after it repeats it, a crash before a release would lose it. */
-  async #bury(run: Run, { code, error }: Extract<Outcome, { kind: 'dead' }>): Promise<void> {
+  async #bury(run: Run, { code, error }: Extract<Outcome, { kind: 'dead' }>): Promise<'again' | undefined> {
     const { delivery, head } = run;
     const { queue } = delivery;
     const reason = {
@@ -136,26 +161,36 @@ export class AckPolicy {
       queue,
       attempt: head.attempt,
     };
-    const buried = await this.#publish(run, deadQueue(queue), deadLetter(delivery.frame, reason), undefined);
+    const buried = await this.#publish(run, deadQueue(queue), deadLetter(run.frame, reason), undefined);
     if (!buried) {
       await this.letGo(run);
       return this.#putBack(run);
     }
     await this.#parts.keeper.failed(run, error);
     const answer = await this.#release(run, true);
-    if (answer !== 'ok') return this.#notReleased(run, answer);
-    delivery.ack();
+    if (answer !== 'ok' && answer !== 'marked') return this.#putBack(run);
+    if (answer === 'ok') delivery.ack();
     this.#parts.signals.emit('task:dead', { ...run.event(), code, error });
+    return answer === 'marked' ? this.#again(run) : undefined;
   }
 
   /** Publishes the message afresh, then acks this delivery. When either is impossible, the delivery goes back. */
   async #goOnLater(run: Run, delay: number, attempt: number, held: HoldAnswer = 'ok'): Promise<boolean> {
+    if (held === 'ok') await this.#takeNewest(run);
     const due = this.#parts.clock.now() + delay;
-    const frame = republish(run.delivery.frame, run.lock === undefined ? { attempt } : { attempt, lock: run.lock });
+    const frame = republish(run.frame, run.lock === undefined ? { attempt } : { attempt, lock: run.lock });
     const published = held === 'ok' && (await this.#publish(run, run.delivery.queue, frame, due));
     if (published) await this.#followed(run, delay);
     else this.#putBack(run);
     return published;
+  }
+
+  /** The copy brings what its run shall use, so that a Redis that loses the record loses no arguments. */
+  async #takeNewest(run: Run): Promise<void> {
+    const { lease } = run;
+    if (lease === undefined || !coalesces(run.definition)) return;
+    const kept = await this.#parts.guard.newest(lease.record, lease.identity);
+    if (typeof kept === 'object' && kept.seq > run.sequence) run.take(kept);
   }
 
   async #followed(run: Run, delay: number): Promise<void> {
@@ -167,7 +202,7 @@ export class AckPolicy {
     }
   }
 
-  #putBack(run: Run): void {
+  #putBack(run: Run): undefined {
     run.delivery.requeue();
   }
 
@@ -196,7 +231,7 @@ export class AckPolicy {
   }
 
   #release(run: Run, dead: boolean): Promise<HoldAnswer> {
-    const end = { seq: run.lock?.fence ?? 0, dead };
+    const end = { seq: run.sequence, dead, keep: workerPolicy(run.definition).keepFor };
     return this.#last(run, ({ record, identity }) => this.#parts.guard.release(record, identity, end));
   }
 
@@ -227,6 +262,3 @@ export class AckPolicy {
     return answer;
   }
 }
-
-/** The delivery was acknowledged as the body began (`acksLate: false`): nothing of it can go back. */
-const ackedEarly = ({ definition, began }: Run): boolean => definition?.acksLate === false && began > 0;

@@ -1,9 +1,10 @@
 import { pause, type Clock } from '../clock.js';
-import { DuplicateTaskError, type LeaseLostError } from '../errors.js';
+import { DuplicateTaskError, TaskError, type LeaseLostError } from '../errors.js';
 import type { FenceSource } from '../fence.js';
-import type { ClaimAnswer, Guard, Holder, Identity } from '../guard.js';
+import type { ClaimAnswer, Guard, Holder, Identity, RunningClaim } from '../guard.js';
 import type { Signals } from '../signals.js';
-import { workerPolicy } from '../declarations/uniqueness.js';
+import type { OnDuplicate } from '../task-definition.js';
+import { coalesces, workerPolicy } from '../declarations/uniqueness.js';
 import { Lease } from './lease.js';
 import type { Outcome } from './outcome.js';
 import type { Run } from './run.js';
@@ -23,9 +24,15 @@ const LOOK = 500;
 /** Tries without a decision, about four seconds of them, before the message goes back. */
 const TRIES = 8;
 
+/** The longest wait for a turn, ms: a key comes free before its holder's time is over. */
+const LONGEST_TURN = 5_000;
+
+const UNREAD = new TaskError('NOT_READ', 'Redis did not tell which arguments are the newest; nothing was begun');
+
+type Held = Extract<ClaimAnswer, { outcome: 'held' }>;
+
 /** One delivery's way to its key. */
 interface Attempt {
-  readonly nonce: string;
   readonly undecided: Identity[];
   seen: number;
   trouble: number;
@@ -38,11 +45,17 @@ interface Attempt {
  */
 type Step = Outcome | { readonly kind: 'wait'; readonly ms: number; readonly seated: boolean };
 
-/** How a finished run covers a message. Who waits for its turn, or was told that it was enqueued, has only its own. */
-const COVERAGE = { discard: 'discard', coalesce: 'coalesce', requeue: 'requeue', reject: 'requeue' } as const;
+/** Its sequence is a fence that Redis took at enqueue; else it is the word of a producer's clock, which may be slow. */
+const claimed = ({ lock }: Run): boolean => lock?.mode === 'enqueue';
 
-/** The most that a message waits between two looks for its turn, ms. */
-const LONGEST_TURN = 15_000;
+/**
+ * By what a run that has ended covers a message. A sequence of the clock orders arguments, but it does not prove that the
+ * run began later. Who waits for its turn, or was told that it was enqueued (`reject`), is covered by its own run alone.
+ */
+function doneBy(run: Run, onDuplicate: OnDuplicate): RunningClaim['strategy'] {
+  if (onDuplicate === 'discard') return 'discard';
+  return onDuplicate === 'coalesce' && claimed(run) ? 'coalesce' : 'requeue';
+}
 
 /** The broker's shortest delay is a second. */
 const parked = (ms: number): Outcome => ({ kind: 'parked', delay: Math.max(1_000, ms) });
@@ -58,13 +71,8 @@ export class Claimer {
   /** Undefined when the run holds its key (or needs none). */
   async claim(run: Run, seat: Seat): Promise<Outcome | undefined> {
     if (run.record === undefined) return undefined;
-    const attempt = {
-      nonce: this.#parts.clock.uuid().slice(0, 8),
-      undecided: [],
-      seen: 0,
-      trouble: 0,
-      announced: false,
-    };
+    run.nonce ??= this.#parts.clock.uuid().slice(0, 8);
+    const attempt = { undecided: [], seen: 0, trouble: 0, announced: false };
     for (;;) {
       if (run.delivery.stale || this.#parts.draining.aborted) return this.#end(run, attempt, { kind: 'returned' });
       const step = await this.#once(run, run.record, attempt);
@@ -76,17 +84,45 @@ export class Claimer {
     }
   }
 
+  /**
+   * After the grant and before the body: of its own arguments and those kept with the key the newest run. Read earlier,
+   * one that lands in between would be missed; one that lands later refuses the release.
+   */
+  async newest(run: Run): Promise<Outcome | undefined> {
+    const { lease } = run;
+    if (lease === undefined || !(coalesces(run.definition) || run.rerun > 0)) return undefined;
+    for (let tries = 1; ; tries++) {
+      const kept = await this.#parts.guard.newest(lease.record, lease.identity);
+      if (kept !== 'unknown') {
+        if (kept !== 'none' && kept.seq > run.sequence) run.take(kept);
+        return undefined;
+      }
+      if (tries > TRIES || run.aborted !== undefined) return { kind: 'aborted', error: run.aborted ?? UNREAD };
+      await pause(this.#parts.clock, this.#backoff(tries), this.#parts.draining);
+    }
+  }
+
   async #once(run: Run, record: string, attempt: Attempt): Promise<Step | undefined> {
     const { guard, fences, clock } = this.#parts;
     run.stage = 'claiming';
     const identity = { owner: run.head.id, fence: fences.next(attempt.seen) };
     const { lease, onDuplicate } = workerPolicy(run.definition);
-    const { nonce } = attempt;
-    const { copy, attempt: begun, expires: ends } = run.head;
-    // A run that began waits for ever: whoever it leans on has to do so as well.
-    const expires = begun === 1 ? ends : undefined;
+    const { nonce = '', rerun } = run;
+    const { copy, attempt: begun, expires } = run.head;
     const sent = clock.monotonic();
-    const claim = { nonce, copy, seq: run.lock?.fence, lease, strategy: COVERAGE[onDuplicate], expires, ...identity };
+    const args = onDuplicate === 'coalesce' ? run.offer() : undefined;
+    const claim = {
+      nonce,
+      copy,
+      seq: run.lock?.fence,
+      lease,
+      strategy: doneBy(run, onDuplicate),
+      rerun: rerun > 0,
+      // A run that began waits for ever: whoever it leans on has to do so as well.
+      expires: begun === 1 ? expires : undefined,
+      offer: args === undefined ? undefined : { args },
+      ...identity,
+    };
     const answer = await guard.claimRunning(record, claim);
     const late = clock.monotonic() - sent >= lease;
     if (answer.outcome === 'granted' && !late) {
@@ -102,7 +138,7 @@ export class Claimer {
       case 'done':
         return { kind: 'covered', own: answer.own, dead: answer.dead, id: answer.id };
       case 'held':
-        return answer.own === undefined ? this.#refused(run, answer.holder) : this.#again(run, attempt, answer);
+        return answer.own === undefined ? this.#refused(run, attempt, answer) : this.#again(run, attempt, answer);
       case 'fence':
         attempt.seen = answer.highest;
         return { kind: 'wait', ms: 0, seated: true };
@@ -115,16 +151,22 @@ export class Claimer {
   }
 
   /** Held by another task. A holder that publishes is no evidence: its message may not exist. */
-  #refused(run: Run, holder: Holder): Step {
+  #refused(run: Run, attempt: Attempt, answer: Held): Step {
+    const { holder } = answer;
     const { definition } = run;
-    const { onDuplicate } = workerPolicy(definition);
     if (holder.phase === 'publishing') return { kind: 'wait', ms: this.#backoff(1), seated: false };
     if (holder.phase === 'kept') return { kind: 'discarded', holder };
-    if (definition?.shouldCompute?.onDuplicate === 'reject') return rejected(run, holder);
-    // What `@Task` rejects it rejects at enqueue: the caller of this message was told that it was enqueued.
-    return onDuplicate === 'requeue' || onDuplicate === 'reject'
-      ? this.#turn(run, holder)
-      : { kind: 'discarded', holder };
+    switch (workerPolicy(definition).onDuplicate) {
+      case 'discard':
+        return { kind: 'discarded', holder };
+      case 'coalesce':
+        return this.#handedOver(run, attempt, answer);
+      case 'requeue':
+        return this.#turn(run, holder);
+      case 'reject':
+        // What `@Task` rejects it rejects at enqueue: the caller of this message was told that it was enqueued.
+        return definition?.shouldCompute === undefined ? this.#turn(run, holder) : rejected(run, holder);
+    }
   }
 
   /**
@@ -139,10 +181,23 @@ export class Claimer {
   }
 
   /**
+   * The holder took the arguments, or has newer ones. Where nobody can say which are newer, or they are too large for
+   * Redis, the message waits its turn.
+   */
+  #handedOver(run: Run, attempt: Attempt, answer: Held): Step {
+    const { holder, offered } = answer;
+    const { sequence } = run;
+    const covered = holder.phase === 'queued' || claimed(run);
+    if (offered || (sequence > 0 && covered && holder.seq >= sequence)) return { kind: 'coalesced', holder };
+    if (sequence > 0 && claimed(run) && run.offer() !== undefined) return this.#trouble(attempt, answer);
+    return parked(Math.min(holder.left, LONGEST_TURN));
+  }
+
+  /**
    * Held by another attempt of this very task. The same copy was delivered again: its holder is stopped by now, and its
    * lease is waited out. Another copy is left alone; two that stopped each other would never end.
    */
-  #again(run: Run, attempt: Attempt, { own, holder }: Extract<ClaimAnswer, { outcome: 'held' }>): Step {
+  #again(run: Run, attempt: Attempt, { own, holder }: Held): Step {
     if (own === 'other-copy') return parked(holder.left);
     if (!attempt.announced) this.#parts.signals.emit('lock:waiting', { ...run.event(), left: holder.left });
     attempt.announced = true;

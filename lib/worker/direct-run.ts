@@ -50,6 +50,7 @@ export class DirectRun implements RunView {
   readonly head: RunView['head'];
   readonly lock: { readonly key: string };
   readonly delivery = { redelivered: false };
+  readonly rerun = 0;
   lease: Lease | undefined;
   readonly #parts: DirectParts;
   readonly #key: DirectKey;
@@ -100,7 +101,8 @@ export class DirectRun implements RunView {
   /** A run that ends here covers what was enqueued before it began, as every run does. */
   async #release({ record, identity }: Lease): Promise<void> {
     this.lease?.stop();
-    const answer = await this.#repeat(() => this.#parts.guard.release(record, identity, { seq: 0, dead: false }));
+    const end = { seq: 0, dead: false, keep: workerPolicy(this.#key.definition).keepFor };
+    const answer = await this.#repeat(() => this.#parts.guard.release(record, identity, end));
     // Of what nobody knows the lease makes an end; it held all the time.
     if (answer === 'lost')
       throw new LeaseLostError('the lock was lost while the body ran', { record, fence: identity.fence });
@@ -110,7 +112,7 @@ export class DirectRun implements RunView {
   #refused(holder: Holder): undefined {
     const { owner, phase } = holder;
     const { task, id, key } = this.event();
-    if (workerPolicy(this.#key.definition).onDuplicate === 'reject') {
+    if (phase !== 'kept' && workerPolicy(this.#key.definition).onDuplicate === 'reject') {
       throw new DuplicateTaskError(`${task}: the key ${key} is held by task ${owner} (${phase})`, {
         task,
         key,
@@ -153,7 +155,7 @@ export class DirectRun implements RunView {
   /** Under `requeue` a call is never refused; a holder that publishes proves nothing, its message may not exist. */
   #isEvidence(answer: ClaimAnswer): answer is Extract<ClaimAnswer, { outcome: 'held' }> {
     if (answer.outcome !== 'held' || answer.holder.phase === 'publishing') return false;
-    return workerPolicy(this.#key.definition).onDuplicate !== 'requeue';
+    return answer.holder.phase === 'kept' || workerPolicy(this.#key.definition).onDuplicate !== 'requeue';
   }
 
   async #giveUp(answer: ClaimAnswer, waited: number): Promise<void> {

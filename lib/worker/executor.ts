@@ -51,9 +51,20 @@ export class Executor {
       (await this.#untilDue(run)) ??
       (await this.#seated(run, seat)) ??
       (await expired(run, this.#parts)) ??
-      (await this.#parts.claimer.claim(run, seat)) ??
-      this.#fitToRun(run) ??
-      (await this.#body(run))
+      (await this.#keyed(run, seat))
+    );
+  }
+
+  /** Once more on the same delivery: newer arguments arrived during its run, and its key is still held for them. */
+  again(run: Run, seat: Seat): Promise<Outcome> {
+    run.again();
+    return this.#keyed(run, seat);
+  }
+
+  async #keyed(run: Run, seat: Seat): Promise<Outcome> {
+    const { claimer } = this.#parts;
+    return (
+      (await claimer.claim(run, seat)) ?? (await claimer.newest(run)) ?? this.#fitToRun(run) ?? (await this.#body(run))
     );
   }
 
@@ -82,8 +93,7 @@ export class Executor {
   async #body(run: Run): Promise<Outcome> {
     const definition = run.definition as TaskDefinition;
     if (!definition.acksLate && !(await ackedFirst(run))) return { kind: 'aborted', error: run.aborted ?? GIVEN_BACK };
-    run.stage = 'running';
-    run.began = this.#parts.clock.monotonic();
+    run.begin(this.#parts.clock.monotonic());
     const fence = run.lease?.identity.fence;
     this.#parts.signals.emit('task:started', { redelivered: run.delivery.redelivered, fence, ...run.event() });
     run.body = this.#call(run, definition);

@@ -10,6 +10,7 @@ export interface RunView {
   readonly lease: Lease | undefined;
   readonly signal: AbortSignal;
   readonly delivery: { readonly redelivered: boolean };
+  readonly rerun: number;
   event(): RunEvent;
 }
 
@@ -17,12 +18,17 @@ export interface RunView {
 export class RunContext implements TaskContext {
   readonly #run: RunView;
   readonly #signals: Signals;
-  /** Re-runs come with `coalesce`. */
-  readonly rerun = 0;
+  readonly rerun: number;
+  readonly attempt: number;
+  readonly fence: number | undefined;
 
   constructor(run: RunView, signals: Signals) {
     this.#run = run;
     this.#signals = signals;
+    // What differs between two runs of one delivery: a body's late children must not take the next one's fence for theirs.
+    this.rerun = run.rerun;
+    this.attempt = run.head.attempt;
+    this.fence = run.lease?.identity.fence;
   }
 
   get id(): string {
@@ -35,14 +41,6 @@ export class RunContext implements TaskContext {
 
   get key(): string | undefined {
     return this.#run.lock?.key;
-  }
-
-  get attempt(): number {
-    return this.#run.head.attempt;
-  }
-
-  get fence(): number | undefined {
-    return this.#run.lease?.identity.fence;
   }
 
   get signal(): AbortSignal {

@@ -1,7 +1,8 @@
-import { decodeBody, decodeHead } from '../celery-protocol.js';
+import { argumentsText, decodeBody, decodeHead, readArguments, withArguments } from '../celery-protocol.js';
 import type { Clock } from '../clock.js';
 import { toError, UnknownTaskError } from '../errors.js';
-import type { MessageHead, MessageLock } from '../message.js';
+import { LARGEST_OFFER, type KeptArguments } from '../guard.js';
+import type { Frame, MessageBody, MessageHead, MessageLock } from '../message.js';
 import { unpack } from '../declarations/payload.js';
 import type { Registry } from '../declarations/registry.js';
 import type { RunEvent } from '../signals.js';
@@ -34,17 +35,17 @@ interface Reading {
   readonly problem: Error | undefined;
 }
 
-/** One delivery on its way through the worker. */
+/** One delivery on its way through the worker: a run, or several when newer arguments arrive meanwhile. */
 export class Run {
   readonly delivery: Delivery;
-  readonly head: MessageHead;
   readonly definition: TaskDefinition | undefined;
-  readonly args: readonly unknown[];
-  readonly lock: MessageLock | undefined;
   /** Name of the key's record; undefined for a plain task. */
   readonly record: string | undefined;
-  readonly problem: Error | undefined;
   stage: Stage = 'waiting';
+  /** Names this delivery in the key's record. */
+  nonce: string | undefined;
+  /** How often it was begun again, for newer arguments. */
+  rerun = 0;
   /** Set while the key is held. */
   lease: Lease | undefined;
   /** When the body began, by `clock.monotonic()`. */
@@ -53,17 +54,87 @@ export class Run {
   body: Promise<Ending> | undefined;
   /** Called once, when the run is aborted. */
   onAbort: (() => void) | undefined;
+  #head: MessageHead;
+  #args: readonly unknown[];
+  #lock: MessageLock | undefined;
+  #problem: Error | undefined;
+  #frame: Frame;
+  #first = 0;
   #aborted: Error | undefined;
   #controller: AbortController | undefined;
 
   constructor(delivery: Delivery, reading: Reading, namespace: string) {
     this.delivery = delivery;
-    this.head = reading.head;
     this.definition = reading.definition;
-    this.args = reading.args;
-    this.lock = reading.lock;
-    this.problem = reading.problem;
+    this.#head = reading.head;
+    this.#args = reading.args;
+    this.#lock = reading.lock;
+    this.#problem = reading.problem;
+    this.#frame = delivery.frame;
     this.record = reading.lock && recordName(namespace, reading.head.task, reading.lock.key);
+  }
+
+  get head(): MessageHead {
+    return this.#head;
+  }
+
+  get args(): readonly unknown[] {
+    return this.#args;
+  }
+
+  /** Its fence is the sequence of `args`. */
+  get lock(): MessageLock | undefined {
+    return this.#lock;
+  }
+
+  get problem(): Error | undefined {
+    return this.#problem;
+  }
+
+  /** The message, with the arguments that it runs with. */
+  get frame(): Frame {
+    return this.#frame;
+  }
+
+  /** Sequence of the arguments, 0 without one. It is below the fence of every run that comes after it; others are made up. */
+  get sequence(): number {
+    const seq = this.#lock?.fence ?? 0;
+    return seq < (this.lease?.identity.fence ?? Infinity) ? seq : 0;
+  }
+
+  /** The arguments for a holder of the key, as JSON text; undefined when they cannot be read or are too large. */
+  offer(): string | undefined {
+    if (this.#problem !== undefined) return undefined;
+    const text = argumentsText(decodeBody(this.#frame));
+    return Buffer.byteLength(text) <= LARGEST_OFFER ? text : undefined;
+  }
+
+  /** From now on it runs with these arguments, and so do its copies. */
+  take({ seq, args }: KeptArguments): void {
+    if (this.definition === undefined || this.#lock === undefined) return;
+    this.#lock = { ...this.#lock, fence: seq };
+    this.#frame = withArguments(this.#frame, args);
+    const { values, problem } = valuesOf(this.definition, () => readArguments(args));
+    this.#args = values;
+    this.#problem = problem;
+  }
+
+  /** The body begins now, by `clock.monotonic()`. */
+  begin(now: number): void {
+    this.stage = 'running';
+    this.began = now;
+    if (this.rerun === 0) this.#first = now;
+  }
+
+  /** One more run on this delivery, with attempts of its own. */
+  again(): void {
+    this.rerun++;
+    this.#head = { ...this.#head, attempt: 1 };
+  }
+
+  /** How long this delivery has been running, ms. */
+  age(clock: Clock): number {
+    return clock.monotonic() - this.#first;
   }
 
   /** Made when it is asked for: few bodies ask, and it would cost more than all the rest of their run. */
@@ -117,13 +188,29 @@ function read(delivery: Delivery, registry: Registry): Reading {
   const definition = registry.find(head.task);
   try {
     if (definition === undefined) throw unknownTask(head, registry);
-    const { args, kwargs } = decodeBody(delivery.frame);
-    const values = unpack(definition, args, kwargs);
+    const { values, problem } = valuesOf(definition, () => decodeBody(delivery.frame));
+    if (problem !== undefined) throw problem;
     return { head, definition, args: values, lock: head.lock ?? lockOf(definition, values), problem: undefined };
   } catch (error) {
     return { head, definition, args: [], lock: head.lock, problem: toError(error) };
   }
 }
+
+/** The arguments as the body takes them; never throws. */
+function valuesOf(
+  definition: TaskDefinition,
+  body: () => MessageBody,
+): { values: readonly unknown[]; problem: Error | undefined } {
+  try {
+    const { args, kwargs } = body();
+    return { values: unpack(definition, args, kwargs), problem: undefined };
+  } catch (error) {
+    return { values: [], problem: toError(error) };
+  }
+}
+
+/** The delivery was acknowledged as the body began (`acksLate: false`): nothing of it can go back. */
+export const ackedEarly = ({ definition, began }: Run): boolean => definition?.acksLate === false && began > 0;
 
 /** Of a message without id or task name nothing can be said, and it holds no lock that could be found. */
 const NO_HEAD: MessageHead = {

@@ -185,8 +185,11 @@ export class Worker {
 
   async #process(run: Run): Promise<void> {
     const seat = new Seat(this.#seats);
-    const outcome = await this.#executor.execute(run, seat).catch((error: unknown) => this.#broken(run, error));
-    await this.#policy.settle(run, outcome).catch((error: unknown) => this.#broken(run, error));
+    const broken = (error: unknown): Promise<Outcome> => this.#broken(run, error);
+    let outcome = await this.#executor.execute(run, seat).catch(broken);
+    while ((await this.#policy.settle(run, outcome).catch(broken)) === 'again') {
+      outcome = await this.#executor.again(run, seat).catch(broken);
+    }
     this.#runs.delete(run);
     // An overdue body keeps its seat and its key; when it ends after all, both are free at once.
     if (outcome.kind === 'overdue') void run.body?.then(() => this.#policy.letGo(run)).finally(() => seat.leave());

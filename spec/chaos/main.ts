@@ -187,7 +187,8 @@ const forgot = 'Redis restarted empty' in survived;
 const paused = 'worker paused' in survived;
 for (const [key, ledger] of books.ledgers(dead)) {
   const onDuplicate = key.startsWith('coalesce') ? 'coalesce' : 'discard';
-  const terms = { onDuplicate, forgot, mayMeet: paused || (forgot && values.nodes === '1') } as const;
+  const ordered = onDuplicate === 'coalesce' && !forgot;
+  const terms = { onDuplicate, forgot, ordered, mayMeet: paused || (forgot && values.nodes === '1') } as const;
   found.push(...meetings(ledger, terms), ...uncovered(ledger, terms));
 }
 say(

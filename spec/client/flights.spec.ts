@@ -1,14 +1,16 @@
 import { expect } from 'chai';
+import type { Call } from '../../lib/client/call.js';
 import { Flight } from '../../lib/client/flights.js';
 
 const holder = { id: 'leader', phase: 'queued' as const };
 
 /** What a newcomer of that `expires` learns from a leader of the other, which it joined in time. */
 async function join(leader: number | undefined, newcomer: number | undefined) {
-  const flight = new Flight(leader);
-  const joined = flight.join(newcomer);
-  flight.land({ holder, enqueued: true });
-  return joined;
+  const passenger = (order: number, expires: number | undefined) => ({ order, call: { expires } as Call });
+  const flight = new Flight(passenger(1, leader));
+  const joined = flight.join(passenger(2, newcomer));
+  flight.land({ holder, enqueued: true, coalesced: false });
+  return (await joined)?.holder;
 }
 
 describe('concurrent enqueues of one key', () => {

@@ -4,7 +4,8 @@ import { systemClock } from '../../lib/clock.js';
 import type { ClaimAnswer, Guard, HoldAnswer, LockRecord } from '../../lib/guard.js';
 import { freshKey, GUARDS, type GuardBench } from '../support/guards.js';
 
-type Command = (guard: Guard, key: string) => Promise<ClaimAnswer | HoldAnswer>;
+type Answer = ClaimAnswer | HoldAnswer | Awaited<ReturnType<Guard['newest']>>;
+type Command = (guard: Guard, key: string) => Promise<Answer>;
 
 /** A minute ago, so that no fence below is taken for the time that a node answers to a clock too slow. */
 const base = (systemClock.now() - 60_000) * 1000;
@@ -50,7 +51,7 @@ const mine = async (guard: Guard, key: string, given: { owner: string; fence: nu
   const record = given.real ? await guard.read(key) : undefined;
   return record?.owner === undefined ? given : { owner: record.owner, fence: record.fence };
 };
-const actor = fc.record({ owner, fence, real: fc.boolean(), ms: time, seq: fence, dead: fc.boolean() });
+const actor = fc.record({ owner, fence, real: fc.boolean(), ms: time, seq: fence, dead: fc.boolean(), keep: time });
 
 const commands = fc.array(
   fc.oneof(
@@ -62,6 +63,7 @@ const commands = fc.array(
     command('hold', actor, async (guard, key, a) => guard.hold(key, await mine(guard, key, a), a.ms)),
     command('release', actor, async (guard, key, a) => guard.release(key, await mine(guard, key, a), a)),
     command('expire', actor, async (guard, key, a) => guard.expire(key, (await mine(guard, key, a)).owner)),
+    command('newest', actor, async (guard, key, a) => guard.newest(key, await mine(guard, key, a))),
     command('abandon', identity, (guard, key, given) => guard.abandon(key, given)),
   ),
   { minLength: 1, maxLength: 30 },
@@ -71,8 +73,8 @@ const number = (value: number): number | string => (value > base + 1e6 ? 'by the
 const left = (ms: number): number => Math.round(Math.max(0, ms) / 30_000);
 
 /** An answer without what may differ by milliseconds. */
-function comparable(answer: ClaimAnswer | HoldAnswer): unknown {
-  if (typeof answer === 'string') return answer;
+function comparable(answer: Answer): unknown {
+  if (typeof answer === 'string' || !('outcome' in answer)) return answer;
   if (answer.outcome === 'fence') return { ...answer, highest: number(answer.highest) };
   if (answer.outcome === 'clock') return { ...answer, skew: left(answer.skew) };
   if (answer.outcome !== 'held') return answer;

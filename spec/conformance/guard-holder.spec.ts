@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { systemClock } from '../../lib/clock.js';
+import { eventually } from '../support/eventually.js';
 import { fences, freshKey, overGuards, publishing, running } from '../support/guards.js';
 
 overGuards((bed) => {
@@ -108,6 +109,29 @@ overGuards((bed) => {
       expect((await bed.record()).args?.seq).to.equal(claim.fence);
       await bed.guard.release(bed.key, await bed.run('d'), { seq: claim.fence, dead: false });
       expect((await bed.record()).args).to.equal(undefined);
+    });
+
+    it('keeps the key after a good end when it is asked to, and not after a dead letter', async () => {
+      const identity = await bed.run('a', { seq: 5 });
+      const end = { seq: 5, dead: false, keep: 30_000 };
+      expect(await bed.guard.release(bed.key, identity, end)).to.equal('ok');
+      expect(await bed.guard.release(bed.key, identity, end)).to.equal('ok');
+      const { owner, phase, deadline, done, nonce } = await bed.record();
+      expect([owner, phase, nonce, done?.id]).to.deep.equal(['a', 'kept', undefined, 'a']);
+      expect(deadline - systemClock.now()).to.be.within(29_000, 30_100);
+      const refused = await bed.guard.claimPublishing(bed.key, publishing('b', { offer: { args: '[2]' } }));
+      expect(refused).to.have.nested.property('holder.phase', 'kept');
+      expect(refused).to.have.property('offered', false);
+      expect((await bed.guard.claimRunning(bed.key, running('a', { seq: 5 }))).outcome).to.equal('done');
+      expect(await bed.guard.renew(bed.key, identity, 5000)).to.equal('lost');
+      bed.key = freshKey();
+      await bed.guard.release(bed.key, await bed.run('a'), { seq: 0, dead: true, keep: 30_000 });
+      expect((await bed.record()).phase).to.equal(undefined);
+    });
+
+    it('of a kept key that is over leaves it to the next', async () => {
+      await bed.guard.release(bed.key, await bed.run('a'), { seq: 0, dead: false, keep: 1 });
+      await eventually(() => bed.publish('b'));
     });
 
     it('repeated is fine, also when the next task has the key', async () => {

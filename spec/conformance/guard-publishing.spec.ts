@@ -187,10 +187,14 @@ overGuards((bed) => {
       expect((await bed.record()).args).to.equal(undefined);
     });
 
-    it('are not taken from the holder itself', async () => {
+    it('are taken from a caller who chose the holder’s own id, but not from a claim that comes late', async () => {
+      const late = publishing('a', { offer });
       const { fence } = await bed.queue('a');
-      const answer = await bed.guard.claimPublishing(bed.key, publishing('a', { offer }));
-      expectHeld(answer, { owner: 'a', phase: 'queued', fence, seq: fence }, 'other-copy');
+      expect((await bed.guard.claimPublishing(bed.key, late)).outcome).to.equal('fence');
+      const claim = publishing('a', { offer });
+      const answer = await bed.guard.claimPublishing(bed.key, claim);
+      expectHeld(answer, { owner: 'a', phase: 'queued', fence, seq: claim.fence }, 'other-copy', true);
+      expect((await bed.record()).args).to.deep.equal({ seq: claim.fence, args: offer.args });
     });
 
     it('need a fence above all that the record carries, and one of a sane clock', async () => {

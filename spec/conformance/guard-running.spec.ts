@@ -77,6 +77,21 @@ overGuards((bed) => {
       await refused('kept', runs.fence, fence);
     });
 
+    it('need a fence above the sequence of their own message', async () => {
+      const seq = fences.next();
+      const answer = await bed.guard.claimRunning(bed.key, running('a', { fence: seq, seq }));
+      expect(answer).to.deep.equal({ outcome: 'fence', highest: seq });
+    });
+
+    it('take a sequence from the future for none: it would cover whatever comes after it', async () => {
+      await bed.run('a', { seq: fences.next() + 400e6, strategy: 'coalesce' });
+      expect((await bed.record()).seq).to.equal(0);
+      const offer = { args: '[2]' };
+      const refused = running('b', { seq: fences.next() + 400e6, strategy: 'coalesce', offer });
+      expect(await bed.guard.claimRunning(bed.key, refused)).to.include({ outcome: 'held', offered: false });
+      expect((await bed.record()).mark).to.equal(undefined);
+    });
+
     it('move the expiry of a waiting holder to theirs when that is later', async () => {
       await bed.queue('a', { expires: 5e12 });
       await bed.guard.claimRunning(bed.key, running('b', { expires: 4e12 }));

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { ShouldCompute, Task, type ShouldComputeOptions } from '../../lib/index.js';
-import { ConfigError, DecoratorModeError, NotYetError } from '../../lib/errors.js';
+import { ConfigError, DecoratorModeError } from '../../lib/errors.js';
 import { define } from '../../lib/declarations/registry.js';
 import { only } from '../support/declare.js';
 
@@ -54,7 +54,12 @@ describe('@ShouldCompute', () => {
       expect(unique?.onDuplicate).to.equal('discard');
       expect(shouldCompute?.onDuplicate).to.equal('discard');
     }
-    expect(only(S, 'a').shouldCompute).to.deep.equal({ onDuplicate: 'discard', ttl: 3_600_000, lease: 60_000 });
+    expect(only(S, 'a').shouldCompute).to.deep.equal({
+      onDuplicate: 'discard',
+      ttl: 3_600_000,
+      lease: 60_000,
+      keepFor: undefined,
+    });
     expect(only(S, 'd').shouldCompute?.lease).to.equal(120_000);
   });
 
@@ -97,9 +102,33 @@ describe('@ShouldCompute', () => {
     }
   });
 
-  it('says what is not built yet', () => {
-    expect(() => declare({ key: 'x', onDuplicate: 'coalesce' })).to.throw(NotYetError, 'coalesce');
-    expect(() => declare({ key: 'x', keepFor: '1m' })).to.throw(NotYetError, 'keepFor');
+  it('takes coalesce and keepFor from @Task where it leaves them open, and not both of them', () => {
+    class Coalesced {
+      @Task({ unique: { key: 'x', onDuplicate: 'coalesce' } })
+      @ShouldCompute
+      m() {}
+    }
+    class Kept {
+      @Task({ unique: { key: 'x', keepFor: '1m' } })
+      @ShouldCompute()
+      m() {}
+    }
+    class Both {
+      @Task({ unique: { key: 'x', keepFor: '1m' } })
+      @ShouldCompute({ onDuplicate: 'coalesce' })
+      m() {}
+    }
+    class OtherWay {
+      @Task({ unique: { key: 'x', onDuplicate: 'coalesce' } })
+      @ShouldCompute({ onDuplicate: 'discard', keepFor: '1m' })
+      m() {}
+    }
+    expect(define(Coalesced)[0]?.shouldCompute?.onDuplicate).to.equal('coalesce');
+    expect(define(Kept)[0]?.shouldCompute).to.include({ keepFor: 60_000, onDuplicate: 'discard' });
+    for (const service of [Both, OtherWay]) {
+      expect(() => define(service)).to.throw(ConfigError, 'do not go together');
+    }
+    expect(() => declare({ key: 'x', onDuplicate: 'coalesce', keepFor: '1m' })).to.throw(ConfigError, 'leave one out');
   });
 
   it('says what to set when it is called as a standard decorator', () => {

@@ -34,7 +34,7 @@ describe('@Task', () => {
   });
 
   it('takes its options, durations as strings or milliseconds', () => {
-    const unique = { key: 'loan:<loanId>', onDuplicate: 'discard', ttl: '1h', lease: 100, onLockError: 'refuse' };
+    const unique = { key: 'loan:<loanId>', ttl: '1h', lease: 100, keepFor: '2s', onLockError: 'refuse' };
     const definition = declare({
       name: 'loans.recompute',
       queue: 'fast',
@@ -51,7 +51,13 @@ describe('@Task', () => {
       priority: 9,
       expires: 3_600_000,
     });
-    expect(definition.unique).to.deep.equal({ onDuplicate: 'discard', ttl: 3_600_000, lease: 100 });
+    expect(definition.unique).to.deep.equal({
+      onDuplicate: 'discard',
+      ttl: 3_600_000,
+      lease: 100,
+      keepFor: 2_000,
+      onLockError: 'refuse',
+    });
     expect(definition.keyText).to.equal('loan:<loanId>');
     expect(definition.key?.([42])).to.equal('loan:42');
     expect(definition.retry.attempts).to.equal(1);
@@ -62,6 +68,8 @@ describe('@Task', () => {
       onDuplicate: 'discard',
       ttl: 600_000,
       lease: 15_000,
+      onLockError: 'refuse',
+      keepFor: undefined,
     });
     const definition = declare({ unique: (loanId: number) => `loan ${loanId}` });
     expect(definition.key?.([42])).to.equal('loan 42');
@@ -100,6 +108,7 @@ describe('@Task', () => {
     [{ unique: { key: 'x', ttl: '99ms' } }, /'unique'\.ttl is '99ms'.*at least 100 ms/],
     [{ unique: { key: 'x', lease: 0 } }, /'unique'\.lease is 0/],
     [{ unique: { key: 'x', onDuplicate: 'drop' } }, /'unique'\.onDuplicate is 'drop'; it takes one of 'discard'/],
+    [{ unique: { key: 'x', onDuplicate: 'requeue' } }, /onDuplicate is 'requeue'.*'discard', 'coalesce', 'reject'/],
     [{ unique: { key: 'x', onLockError: 'ignore' } }, /onLockError is 'ignore'/],
     [{ unique: { kye: 'x' } }, /no option 'kye'; did you mean 'key'\?/],
     [{ unique: 'loan:<loan>' }, /<loan>.*parameters: loanId/],
@@ -125,12 +134,6 @@ describe('@Task', () => {
     [{ thread: true }, 'thread'],
     [{ afterCommit: false }, 'afterCommit'],
     [{ onConnectionLoss: 'finish' }, 'onConnectionLoss'],
-    [{ unique: { key: 'x', keepFor: '1m' } }, 'keepFor'],
-    [{ unique: { key: 'x', onLockError: 'publish' } }, 'onLockError'],
-    ...['coalesce', 'reject'].map((onDuplicate): [object, string] => [
-      { unique: { key: 'x', onDuplicate } },
-      onDuplicate,
-    ]),
   ];
   for (const [options, name] of unbuilt) {
     it(`says that ${name} is not built yet`, () => {

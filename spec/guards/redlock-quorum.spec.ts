@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import { systemClock } from '../../lib/clock.js';
 import { RedlockGuard } from '../../lib/guards/redlock.js';
 import { eventually } from '../support/eventually.js';
-import { fences, freshKey, publishing } from '../support/guards.js';
+import { fences, freshKey, publishing, running } from '../support/guards.js';
 import { startRedis, type RedisServer } from '../support/redis-server.js';
 
 /** `createRedlockGuard` takes one node in this version; the guard itself counts to any odd number. */
@@ -65,6 +65,36 @@ describe('the guard on three Redis nodes', () => {
       expect(await raw[2]!.hgetall(key)).to.deep.equal({ f: String(claim.fence) });
       expect(await raw[0]!.hget(key, 'l')).to.equal(String(claim.fence));
     });
+  });
+
+  // R9
+  it('loses no mark to a node that was paused when it was set, nor to one that lost its memory since', async () => {
+    const run = running('a');
+    await guard.claimRunning(key, run);
+    await servers[2]!.kill('SIGSTOP');
+    const newcomer = publishing('b', { offer: { args: '[[2],{}]' } });
+    expect(await guard.claimPublishing(key, newcomer)).to.include({ outcome: 'held', offered: true });
+    await servers[2]!.kill('SIGCONT');
+    await eventually(async () => expect(await guard.release(key, run, { seq: 0, dead: false })).to.equal('marked'));
+    await raw[0]!.del(key);
+    const again = running('a', { rerun: true });
+    expect((await guard.claimRunning(key, again)).outcome).to.equal('granted');
+    const mark = { seq: newcomer.fence, args: '[[2],{}]' };
+    await eventually(async () => expect(await raw[1]!.hget(key, 'f')).to.equal(String(again.fence)));
+    expect(await guard.newest(key, again)).to.deep.equal(mark);
+    await servers[2]!.kill('SIGSTOP');
+    const withoutOne = await guard.newest(key, again);
+    await servers[2]!.kill('SIGCONT');
+    expect(withoutOne).to.deep.equal(mark);
+  });
+
+  it('does not say which arguments are the newest without a quorum', async () => {
+    const run = running('a');
+    await guard.claimRunning(key, run);
+    await Promise.all([servers[1]!.kill('SIGSTOP'), servers[2]!.kill('SIGSTOP')]);
+    const answer = await guard.newest(key, run);
+    await Promise.all([servers[1]!.kill('SIGCONT'), servers[2]!.kill('SIGCONT')]);
+    expect(answer).to.equal('unknown');
   });
 
   it('is unavailable without a quorum', async () => {

@@ -180,6 +180,20 @@ describe('death and return, with processes of their own on RabbitMQ and Redis', 
     });
   }
 
+  // R7
+  it('runs the newest arguments after a death in the re-run', async () => {
+    const first = await worker({ RECIPE: 'coalesce', BODY: 'die in the re-run' });
+    await start({ RECIPE: 'coalesce', ROLE: 'producer', CALLS: '1' }).gone();
+    expect(await first.gone()).to.include({ signal: 'SIGKILL' });
+    expect(first.said('started').map(({ rate }) => rate)).to.deep.equal([1, 2]);
+    const second = await worker({ RECIPE: 'coalesce' });
+    await second.hears('task:succeeded');
+    expect(second.said('started').map(({ rate }) => rate)).to.deep.equal([2]);
+    await second.kill('SIGTERM');
+    expect(await record()).to.include({ owner: undefined, args: undefined, mark: undefined });
+    expect(await ready()).to.equal(0);
+  });
+
   // W6
   it('loses the run of a killed worker with acksLate false, and frees the key after its lease', async () => {
     const first = await worker({ BODY: 'hold', ACKS: 'early' });

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { createApp, Task, taskContext, UnroutableError, type Guard } from 'solotask';
+import { createApp, type BatchError, Task, taskContext, UnroutableError, type Guard } from 'solotask';
 import { systemClock } from '../../lib/clock.js';
 import { createMemoryGuard } from '../../lib/guards/memory.js';
 import { createMemoryTransport, MemoryBroker } from '../../lib/transports/memory.js';
@@ -78,6 +78,46 @@ describe('when Redis or the broker fails at a chosen moment', () => {
     );
     for (const refused of await Promise.all(calls)) expect(refused).to.have.property('code', 'LOCK_UNAVAILABLE');
     expect(Date.now() - asked).to.be.below(3_000);
+  });
+
+  // E7
+  for (const outcome of ['unknown', 'unavailable'] as const) {
+    it(`publishes without the lock while there is still time for it, when Redis is ${outcome} throughout`, async () => {
+      const locks = faulty({ claimPublishing: async () => ({ outcome, cause: undefined }) });
+      class Loans {
+        @Task({ queue: 'hasty', unique: { key: 'loan:<loanId>', onLockError: 'publish' } })
+        async recompute(loanId: number) {
+          return loanId;
+        }
+      }
+      await using app = createApp({ broker: broker(), locks, services: [Loans], publishTimeout: 1_600 });
+      const asked = Date.now();
+      const unguarded: boolean[] = [];
+      app.on('task:enqueued', (event) => unguarded.push(event.unguarded));
+      expect(await app.tasks(Loans).recompute(1)).to.include({ status: 'enqueued' });
+      expect(unguarded).to.deep.equal([true]);
+      expect(Date.now() - asked).to.be.below(1_400);
+    });
+  }
+
+  it('gives a batch up when none of its calls gets through, instead of trying each for publishTimeout', async () => {
+    let claims = 0;
+    const claimPublishing = async (): Promise<unknown> => (claims++, { outcome: 'unavailable', cause: undefined });
+    const locks = faulty({ claimPublishing });
+    class Loans {
+      @Task({ queue: 'batch', unique: 'loan:<loanId>' })
+      async recompute(loanId: number) {
+        return loanId;
+      }
+    }
+    await using app = createApp({ broker: broker(), locks, services: [Loans], publishTimeout: 300 });
+    const asked = Date.now();
+    const list = Array.from({ length: 20_000 }, (_, i): [number] => [i]);
+    const thrown: unknown = await app.enqueueMany(Loans, 'recompute', list).catch((error: unknown) => error);
+    expect(thrown).to.have.property('errors').that.has.length(20_000);
+    expect((thrown as BatchError).errors.at(-1)).to.have.property('code', 'LOCK_UNAVAILABLE');
+    expect(Date.now() - asked).to.be.below(3_000);
+    expect(claims).to.be.above(500);
   });
 
   it('does not repeat a good run whose release was not answered for a moment', async () => {

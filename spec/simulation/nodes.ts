@@ -1,4 +1,13 @@
-import type { ClaimAnswer, Guard, HoldAnswer, Identity, LockRecord, PublishingClaim, RunningClaim } from 'solotask';
+import type {
+  ClaimAnswer,
+  Guard,
+  HoldAnswer,
+  Identity,
+  KeptArguments,
+  LockRecord,
+  PublishingClaim,
+  RunningClaim,
+} from 'solotask';
 import { createMemoryGuard, MemoryLocks } from '../../lib/guards/memory.js';
 import { claimAnswer, conclude, decide, holdAnswer, mayHold, type Vote } from '../../lib/guards/redlock-votes.js';
 import type { Process, World } from './world.js';
@@ -110,6 +119,26 @@ export class NodeGuard implements Guard {
 
   expire(key: string, owner: string): Promise<HoldAnswer> {
     return this.#hold((guard) => guard.expire(key, owner));
+  }
+
+  /** From every node that answers in time. */
+  async newest(key: string, identity: Identity): Promise<KeptArguments | 'none' | 'unknown'> {
+    type Answer = Awaited<ReturnType<Guard['newest']>>;
+    const asked = this.#nodes.map(
+      (node) =>
+        new Promise<Answer | undefined>((resolve) => {
+          let found: Answer | undefined;
+          const ask = async (guard: Guard): Promise<Vote> => {
+            found = await guard.newest(key, identity);
+            return { word: 'ok' };
+          };
+          this.#send(node, ask, (vote) => resolve('word' in vote && vote.word === 'ok' ? found : undefined));
+        }),
+    );
+    const answers = (await Promise.all(asked)).filter((answer) => answer !== undefined);
+    if (answers.length * 2 <= this.#nodes.length) return 'unknown';
+    const kept = answers.filter((answer) => typeof answer === 'object');
+    return kept.sort((one, other) => other.seq - one.seq)[0] ?? 'none';
   }
 
   read(key: string): Promise<LockRecord | undefined> {

@@ -7,8 +7,10 @@ export interface Terms {
   readonly onDuplicate: 'discard' | 'coalesce';
   /** The lease's own assumption about time was broken, or all of Redis forgot: bodies may meet. */
   readonly mayMeet: boolean;
-  /** A node of Redis forgot: coalesced arguments may be gone, and fences begin anew. */
+  /** A node of Redis forgot: fences begin anew. */
   readonly forgot: boolean;
+  /** The newest arguments win. */
+  readonly ordered: boolean;
 }
 
 const overlaps = (one: Body, other: Body): boolean => one.started < other.ended && other.started < one.ended;
@@ -35,6 +37,12 @@ const finishedAfter = (call: Enqueued, { bodies, dead }: Ledger): Body[] =>
       key === call.key && started >= call.called && (end === 'good' || (end === 'threw' && dead.has(id))),
   );
 
+/** Arguments of a call that had not returned before this one began are as new as this one's. */
+function newEnough({ version }: Body, call: Enqueued, { calls }: Ledger): boolean {
+  const carried = calls.find((other) => other.version === version);
+  return version >= call.version || (carried?.returned ?? Infinity) >= call.called;
+}
+
 /** What `discard` is known to lose: the worker dropped it because another one ran. */
 const missed = ({ onDuplicate }: Terms, { id }: Enqueued, { words }: Ledger): boolean =>
   onDuplicate === 'discard' &&
@@ -48,12 +56,8 @@ export function uncovered(ledger: Ledger, terms: Terms): string[] {
     const after = finishedAfter(call, ledger);
     const text = `call k${call.key} v${call.version} (${call.status} ${call.phase ?? ''})`;
     if (after.length === 0) return [`${text}: no run after it`];
-    if (terms.onDuplicate !== 'coalesce' || terms.forgot) return [];
-    const newEnough = after.some(({ version }) => {
-      const carried = ledger.calls.find((other) => other.version === version);
-      return version >= call.version || (carried?.returned ?? Infinity) >= call.called;
-    });
-    return newEnough ? [] : [`${text}: only runs with older arguments after it`];
+    if (!terms.ordered || after.some((body) => newEnough(body, call, ledger))) return [];
+    return [`${text}: only runs with older arguments after it`];
   });
 }
 
@@ -68,18 +72,24 @@ function leftovers(plan: Plan, { quiet, left, held }: Rest): string[] {
 
 /** In calm histories each run is the first for somebody. */
 function superfluous(plan: Plan, ledger: Ledger): string[] {
-  if (!plan.calm || plan.onDuplicate !== 'coalesce') return [];
-  const needed = new Set(ledger.calls.map((call) => finishedAfter(call, ledger)[0]));
+  // Without a claim at enqueue a message is covered only by its own run.
+  if (!plan.calm || plan.onDuplicate !== 'coalesce' || plan.recipe === 'worker') return [];
+  const first = (call: Enqueued): Body | undefined =>
+    finishedAfter(call, ledger).find((body) => newEnough(body, call, ledger));
+  const needed = new Set(ledger.calls.map(first));
   const extra = ledger.bodies.filter((body) => body.end === 'good' && !needed.has(body));
   return extra.map(
     ({ key, version, started }) => `k${key}: nobody needed the run of v${version} at ${started.toFixed(1)}`,
   );
 }
 
-function termsOf({ onDuplicate, faults, deaf, nodes }: Plan): Terms {
-  const forgot = faults.some(({ kind }) => kind === 'restart');
-  const late = deaf > 0 || faults.some(({ kind }) => kind === 'block' || kind === 'jump');
-  return { onDuplicate, forgot, mayMeet: late || (forgot && nodes === 1) };
+function termsOf({ onDuplicate, recipe, faults, deaf, nodes, skew }: Plan): Terms {
+  const has = (...kinds: string[]): boolean => faults.some(({ kind }) => kinds.includes(kind));
+  const forgot = has('restart');
+  // Without a claim at enqueue only the producers' clocks tell whose arguments are newer.
+  const byClock = recipe === 'worker' && (skew > 0 || has('jump'));
+  const ordered = onDuplicate === 'coalesce' && !forgot && !byClock;
+  return { onDuplicate, forgot, ordered, mayMeet: deaf > 0 || has('block', 'jump') || (forgot && nodes === 1) };
 }
 
 /** What a history shows to be wrong; nothing when all is well. */

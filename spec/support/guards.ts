@@ -19,7 +19,7 @@ import { testRedisUrl } from './redis-server.js';
 /** A guard under test. */
 export interface GuardBench {
   readonly guard: Guard;
-  /** Puts a held key into the phase `kept`, which no arrow of this version reaches. */
+  /** Puts a held key into the phase `kept`, whatever it was in. */
   keep(key: string): Promise<void>;
   close(): Promise<void>;
 }

@@ -1,7 +1,7 @@
 import { createApp, type App, type EventName, type Frame, type Guard, type LockRecord, type Transport } from 'solotask';
 import amqplib from 'amqplib';
 import { Redis } from 'ioredis';
-import { systemClock } from '../../lib/clock.js';
+import { systemClock, type Clock } from '../../lib/clock.js';
 import { createMemoryGuard, MemoryLocks } from '../../lib/guards/memory.js';
 import { createRedlockGuard } from '../../lib/guards/redlock.js';
 import { createMemoryTransport, MemoryBroker } from '../../lib/transports/memory.js';
@@ -13,6 +13,16 @@ import { startProxy } from './tcp-proxy.js';
 /** How many events of some kinds an app has emitted. */
 export interface Count {
   readonly total: number;
+}
+
+/** What a spec does to an app's parts. */
+export interface AppSpies {
+  onPublish?: (queue: string) => void;
+  /** Awaited before each call of the app's guard; what it gives besides undefined is the answer instead. */
+  before?: (method: keyof Guard, args: readonly unknown[]) => unknown;
+  clock?: Clock;
+  /** Instead of those that all apps of the test share. */
+  locks?: string;
 }
 
 /** The parts on which a spec plays: memory, or real RabbitMQ and Redis. */
@@ -53,13 +63,12 @@ export class Stage {
   }
 
   /** An app with links of its own, closed after the test. */
-  app(
-    services: readonly (abstract new () => object)[],
-    { onPublish }: { onPublish?: (queue: string) => void } = {},
-  ): App {
+  app(services: readonly (abstract new () => object)[], spies: AppSpies = {}): App {
+    const { onPublish, before, clock } = spies;
     const links = this.parts.links();
     const broker = onPublish === undefined ? links.broker : spied(this.parts.observe().transport, onPublish);
-    const app = createApp({ ...links, broker, services, namespace: NAMESPACE });
+    const locks = before === undefined ? (spies.locks ?? links.locks) : delayed(this.parts.observe().guard, before);
+    const app = createApp({ broker, locks, services, namespace: NAMESPACE }, clock);
     this.#apps.push(app);
     return app;
   }
@@ -81,9 +90,13 @@ export class Stage {
   }
 
   /** The dead letters of the queue; they stay there. */
-  async dead(): Promise<readonly Frame[]> {
+  dead(): Promise<readonly Frame[]> {
+    return this.messages(deadQueue(this.queue));
+  }
+
+  /** The messages that wait in a queue; nobody else gets them until the test has ended. */
+  async messages(queue = this.queue): Promise<readonly Frame[]> {
     const { transport } = this.observer;
-    const queue = deadQueue(this.queue);
     const { ready } = await transport.figures(queue);
     const frames: Frame[] = [];
     await new Promise<void>((resolve, reject) => {
@@ -102,12 +115,17 @@ export class Stage {
   }
 
   /** From now on nobody takes what is published there. */
-  removeQueue(): Promise<void> {
-    return this.parts.removeQueue(this.queue);
+  removeQueue(queue = this.queue): Promise<void> {
+    return this.parts.removeQueue(queue);
   }
 
   restoreQueue(): Promise<void> {
-    return this.observer.transport.declare([{ name: this.queue }]);
+    return this.declare(this.queue);
+  }
+
+  /** A queue that no app of the test knows. */
+  declare(name: string): Promise<void> {
+    return this.observer.transport.declare([{ name }]);
   }
 
   /** Cuts every link of the apps to the broker; they connect again by themselves. */
@@ -124,6 +142,20 @@ export class Stage {
     if (this.#observer === undefined) throw new Error('the stage is used outside a test');
     return this.#observer;
   }
+}
+
+/** The same guard, each of whose calls waits until `before` lets it go (or answers it). */
+function delayed(guard: Guard, before: NonNullable<AppSpies['before']>): Guard {
+  const get = (_: object, name: string): unknown => {
+    const method: unknown = Reflect.get(guard, name);
+    if (typeof method !== 'function') return method;
+    if (name === 'listen') return (...args: unknown[]): unknown => Reflect.apply(method, guard, args);
+    return async (...args: unknown[]): Promise<unknown> => {
+      const answer = await before(name as keyof Guard, args);
+      return answer ?? Reflect.apply(method, guard, args);
+    };
+  };
+  return new Proxy(guard, { get: get as never });
 }
 
 /** The same transport, which tells of every publish. */

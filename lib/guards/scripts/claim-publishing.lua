@@ -2,24 +2,24 @@
 local owner, fence, expires, offer = string.match(ARGV[1], '^%S+ (%S+) (%d+) (%d+) ?(.*)$')
 local proposed = tonumber(fence)
 
+-- A caller who chooses ids may offer to a holder of the same one.
+local own = r.o == owner and 'o' or 'n'
+
 local function hand_over()
   if not taker or offer == '' then
     outlive(expires)
-    return refuse_held('n', '0')
+    return refuse_held(own, '0')
   end
   local no = unacceptable(proposed)
   if no then
     return no
   end
   write({ [taker] = fence .. ' ' .. offer, e = false })
-  return refuse_held('n', '1')
+  return refuse_held(own, '1')
 end
 
-if held() and r.o ~= owner then
+if held() and (r.o ~= owner or r.p ~= 'p') then
   return hand_over()
-end
-if held() and r.p ~= 'p' then
-  return refuse_held('o', '0')
 end
 local no = unacceptable(proposed)
 if no then

@@ -91,14 +91,15 @@ local function refuse_held(own, offered)
   return refuse('UQHELD', r.p, r.f or '0', text(number('t') - now), text(carried()), own, offered, r.o)
 end
 
--- Why this fence cannot be accepted now, as a refusal; nil when it can.
-local function unacceptable(fence)
+-- Why this fence cannot be accepted now, as a refusal; nil when it can. seq: of the message that shall run.
+local function unacceptable(fence, seq)
   local half = MEMORY * 500
   if fence > micros + half then
     return refuse('UQCLOCK', text((fence - micros) / 1000))
   end
   local slow = fence < micros - half
-  if slow or fence <= highest() then
-    return refuse('UQFENCE', text(math.max(highest(), slow and micros or 0)))
+  local least = math.max(highest(), seq or 0)
+  if slow or fence <= least then
+    return refuse('UQFENCE', text(math.max(least, slow and micros or 0)))
   end
 end

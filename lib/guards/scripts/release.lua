@@ -1,5 +1,5 @@
--- ARGV: '<call> <owner> <fence> <seq> <dead>'
-local owner, fence, seq, dead = string.match(ARGV[1], '^%S+ (%S+) (%d+) (%d+) (%d)$')
+-- ARGV: '<call> <owner> <fence> <seq> <dead> <keep>'; keep: ms for which a good run's key stays taken
+local owner, fence, seq, dead, keep = string.match(ARGV[1], '^%S+ (%S+) (%d+) (%d+) (%d) (%d+)$')
 local mine = r.o == owner and number('f') == tonumber(fence) and r.p == 'r'
 if not mine then
   local repeated = r.d == owner and number('u') == tonumber(fence)
@@ -11,4 +11,7 @@ end
 local covered = dead == '0' and sequence('a') <= tonumber(seq)
 local changes = free(math.max(number('f'), number('l')), not covered and r.a)
 changes.d, changes.u, changes.v, changes.z = owner, fence, seq, dead == '1' and '1'
+if dead == '0' and keep ~= '0' then
+  changes.o, changes.p, changes.t = owner, 'k', text(now + keep)
+end
 return write(changes)

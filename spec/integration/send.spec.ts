@@ -1,0 +1,99 @@
+import { expect } from 'chai';
+import { Task, taskContext } from 'solotask';
+import { eventually } from '../support/eventually.js';
+import { uniqueName } from '../support/servers.js';
+import { onEveryStage } from '../support/stage.js';
+
+const refusal = (call: Promise<unknown>): Promise<unknown> => call.catch((error: unknown) => error);
+
+onEveryStage('sending a task by its name', (stage) => {
+  class Loans {
+    @Task({ queue: 'unused' })
+    async unused() {}
+  }
+
+  it("publishes to somebody else's queue what a Celery worker takes, and no lock", async () => {
+    const queue = uniqueName('celery');
+    await stage.declare(queue);
+    const app = stage.app([Loans]);
+    const receipt = await app.send('loans.tasks.recompute', {
+      args: [42, new Date('2026-01-31T08:00:00Z')],
+      kwargs: { force: true },
+      queue,
+      id: 'abc',
+      headers: { trace: 'x' },
+      priority: 3,
+      expires: '1h',
+    });
+    expect(receipt).to.include({ status: 'enqueued', id: 'abc', key: undefined });
+    await eventually(async () => expect(await stage.ready(queue)).to.equal(1));
+    const [frame] = await stage.messages(queue);
+    expect(frame?.properties).to.include({ contentType: 'application/json', contentEncoding: 'utf-8', priority: 3 });
+    expect(frame?.properties.correlationId).to.equal('abc');
+    expect(Number(frame?.properties.expiration)).to.be.within(3_590_000, 3_600_000);
+    expect(frame?.headers).to.include({ task: 'loans.tasks.recompute', id: 'abc', trace: 'x' });
+    expect(frame?.headers).to.include({ eta: null, expires: null });
+    expect(frame?.headers).to.not.have.any.keys('lock_key', 'lock_mode');
+    expect(JSON.parse(String(frame?.body))).to.deep.equal([
+      [42, '2026-01-31T08:00:00.000Z'],
+      { force: true },
+      { callbacks: null, errbacks: null, chain: null, chord: null },
+    ]);
+    await stage.removeQueue(queue);
+  });
+
+  it('reaches a task of this app without a queue, by position and by name, under its key on the worker', async () => {
+    const seen: unknown[] = [];
+    class Listed {
+      @Task({ queue: stage.queue, unique: 'loan:<loanId>' })
+      async recompute(loanId: number, force: boolean) {
+        seen.push([loanId, force, taskContext().key]);
+      }
+    }
+    const app = stage.app([Listed]);
+    await app.worker().start();
+    const sent = Date.now();
+    await app.send('Listed.recompute', { args: [42], kwargs: { force: true }, delay: '1s', expires: '1h' });
+    await eventually(() => expect(seen).to.deep.equal([[42, true, 'loan:42']]));
+    expect(Date.now() - sent).to.be.at.least(1_000);
+  });
+
+  it('delays on our side, and refuses an expiry that would get lost on the way', async () => {
+    const queue = uniqueName('celery');
+    await stage.declare(queue);
+    const app = stage.app([Loans]);
+    await app.worker({ queues: [stage.queue] }).start();
+    await app.send('loans.tasks.recompute', { queue, delay: 100 });
+    expect(await stage.ready(queue)).to.equal(0);
+    await eventually(async () => expect(await stage.ready(queue)).to.equal(1));
+    const [frame] = await stage.messages(queue);
+    expect(frame?.headers).to.include({ eta: null });
+    const lost = await refusal(app.send('loans.tasks.recompute', { queue, delay: '1m', expires: '1h' }));
+    expect(lost).to.have.property('code', 'NOT_YET');
+    await stage.removeQueue(queue);
+  });
+
+  it('refuses what would stop a worker or reach nobody, and publishes nothing', async () => {
+    const queue = uniqueName('nobodys');
+    const app = stage.app([Loans]);
+    const calls: [() => Promise<unknown>, string, RegExp][] = [
+      [() => app.send('loans.tasks.recompute'), 'CONFIG', /needs a queue/],
+      [() => app.send('loans.tasks.recompute', { queue }), 'CONFIG', /there is no queue/],
+      [() => app.send('loans.tasks.recompute', { queue, delay: '1h' }), 'CONFIG', /there is no queue/],
+      [() => app.send('', { queue }), 'CONFIG', /task name of app\.send/],
+      [() => app.send('x'.repeat(256), { queue }), 'CONFIG', /255 bytes/],
+      [() => app.send('a', { queue, args: [{ big: 1n }] }), 'PAYLOAD', /args\[0\]\.big is a bigint/],
+      [() => app.send('a', { queue, kwargs: { at: new Map() } }), 'PAYLOAD', /kwargs\.at is a Map/],
+    ];
+    for (const [call, code, text] of calls) {
+      const thrown = await refusal(call());
+      expect(thrown).to.have.property('code', code);
+      expect(thrown).to.have.property('message').that.matches(text);
+    }
+    await stage.declare(queue);
+    expect(await app.send('loans.tasks.recompute', { queue })).to.include({ status: 'enqueued' });
+    await stage.removeQueue(queue);
+    expect(await refusal(app.send('loans.tasks.recompute', { queue }))).to.have.property('code', 'UNROUTABLE');
+    expect(await refusal(app.send('loans.tasks.recompute', { queue }))).to.have.property('code', 'CONFIG');
+  });
+});
