@@ -1,5 +1,5 @@
 export { App, createApp, tasks, type AppWorker, type MethodName } from './app/app.js';
-export type { AppOptions, Container, QueueOptions, RedisClient, Services } from './app/app-options.js';
+export type { AppOptions, AppSettings, Container, QueueOptions, RedisClient, Services } from './app/app-options.js';
 export type { BatchOptions, CallOptions } from './app/call-options.js';
 export type { SendOptions } from './app/send-options.js';
 export { BatchError } from './client/batch.js';
@@ -18,7 +18,9 @@ export type { WorkerOptions, WorkerSettings } from './worker/worker.js';
 export { Key } from './decorators/key.js';
 export { ShouldCompute } from './decorators/should-compute.js';
 export { Task } from './decorators/task.js';
+export type { KeyedDecorator, TaskDecorator } from './decorators/types.js';
 export type { Duration } from './duration.js';
 export type { KeyFunction, KeySource, KeyValue } from './declarations/key-value.js';
 export type { RetryOptions } from './declarations/retry-policy.js';
 export type { ShouldComputeOptions, TaskOptions, UniqueOptions } from './declarations/task-options.js';
+export type * from './task-definition.js';

@@ -131,9 +131,17 @@ export type Json<T> = unknown extends T
           ? { [I in keyof T]: Json<T[I]> }
           : T extends Uncarried
             ? never
-            : { [K in keyof T as T[K] extends Method ? never : Exclude<K, symbol>]: JsonField<T[K]> };
+            : JsonObject<T>;
 
 type Method = (...args: never[]) => unknown;
 type Uncarried = bigint | symbol | Method | ReadonlyMap<unknown, unknown> | ReadonlySet<unknown>;
+/** Optional fields apart: with `exactOptionalPropertyTypes` they would turn into fields that may be undefined. */
+type JsonObject<T> = Flat<
+  { [K in keyof T as T extends Record<K, T[K]> ? Field<T, K> : never]: JsonField<T[K]> } & {
+    [K in keyof T as T extends Record<K, T[K]> ? never : Field<T, K>]?: Json<Exclude<T[K], undefined>>;
+  }
+>;
+type Field<T, K extends keyof T> = Exclude<T[K], undefined> extends Method ? never : Exclude<K, symbol>;
 /** A field that is undefined is left out. */
 type JsonField<T> = T extends undefined ? undefined : Json<T>;
+type Flat<T> = { [K in keyof T]: T[K] };

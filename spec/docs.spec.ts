@@ -10,6 +10,15 @@ function documents(): Map<string, string> {
   return new Map(paths.map((path) => [path, readFileSync(join(ROOT, path), 'utf8')]));
 }
 
+/** The anchors that GitHub gives to the headings of a page. */
+const anchorsOf = (markdown: string): string[] =>
+  [...markdown.matchAll(/^#+ (.+)$/gm)].map(([, title = '']) =>
+    title
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+
 describe('the documents', () => {
   it('have TypeScript examples that compile with the tsconfig of the README', async () => {
     // Inside the repository, so that `solotask` is this package.
@@ -39,6 +48,28 @@ describe('the documents', () => {
         .map((target) => `${path}: ${target}`),
     );
     expect(dead).to.deep.equal([]);
+  });
+
+  it('link to headings that are there', () => {
+    const pages = documents();
+    const dead = [...pages].flatMap(([path, markdown]) =>
+      [...markdown.matchAll(/\]\(((?!https?:)[^)#]*)#([^)]+)\)/g)]
+        .filter(([, target = '', heading = '']) => {
+          const page = target === '' ? markdown : (pages.get(join(dirname(path), target)) ?? '');
+          return !anchorsOf(page).includes(heading);
+        })
+        .map(([link]) => `${path}: ${link}`),
+    );
+    expect(dead).to.deep.equal([]);
+  });
+
+  it('define every source that they cite by name', () => {
+    const missing = [...documents()].flatMap(([path, markdown]) =>
+      [...markdown.matchAll(/\]\[([\w-]+)\]/g)]
+        .filter(([, name = '']) => !markdown.includes(`\n[${name}]: https://`))
+        .map(([link]) => `${path}: ${link}`),
+    );
+    expect(missing).to.deep.equal([]);
   });
 
   it('speak in docs/internals.md of files of lib/ that are there', () => {

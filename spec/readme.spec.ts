@@ -1,31 +1,11 @@
 import { expect } from 'chai';
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { compile, examplesOf, NodeProcess, ROOT, runNode, write } from './support/doc-examples.js';
 import { eventually } from './support/eventually.js';
+import { BINARY, install } from './support/installed.js';
 import { startServers, type Servers } from './support/servers.js';
-
-/** Puts the packed package into a folder as an install would, and links of what it depends on beside it. */
-function install(folder: string): void {
-  const modules = join(folder, 'node_modules');
-  // Without scripts: `prepack` would build, and take these very files away.
-  const packed = execFileSync('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', folder], {
-    cwd: ROOT,
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-  mkdirSync(join(modules, 'solotask'), { recursive: true });
-  execFileSync('tar', ['-xzf', join(folder, packed.trim()), '-C', join(modules, 'solotask'), '--strip-components=1']);
-  const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { dependencies: object };
-  for (const name of [...Object.keys(dependencies), '@types/node']) {
-    mkdirSync(dirname(join(modules, name)), { recursive: true });
-    symlinkSync(join(ROOT, 'node_modules', name), join(modules, name));
-  }
-}
-
-const BINARY = 'node_modules/solotask/dist/lib/cli/main.js';
 
 describe('the package, installed in a directory of its own with nothing but the text of the README', function () {
   this.timeout(60_000);

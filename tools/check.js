@@ -46,6 +46,7 @@ const CHECKS = [
   ['budgets', 'small files, small functions', () => checkBudgets(sources)],
   ['surroundings', 'one clock, no environment, no console', () => checkSurroundings(sources)],
   ['docstrings', 'everything exported says what it is', () => checkDocstrings()],
+  ['reference', 'typedoc, a warning is a failure', () => tool('typedoc', '--emit', 'none', '--logLevel', 'Warn')],
   ['types', 'tsc', () => tool('tsc', '--noEmit', '-p', '.')],
   ['package', 'publint and attw on what would be published', () => checkPackage()],
 ];

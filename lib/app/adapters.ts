@@ -16,12 +16,7 @@ export interface AdapterParts {
 export async function openTransport(broker: AppSettings['broker'], parts: AdapterParts): Promise<Transport> {
   if (typeof broker === 'object') return broker;
   if (broker === undefined || broker === '') {
-    throw new ConfigError(
-      'the app has no broker: set AMQP_URL, or broker in createApp (amqp://user:password@host/vhost)',
-      {
-        option: 'broker',
-      },
-    );
+    throw absent('broker', 'AMQP_URL', 'amqp://user:password@host:5672/vhost');
   }
   if (broker === 'memory:') {
     const { createMemoryTransport } = await import('../transports/memory.js');
@@ -42,9 +37,7 @@ export async function openTransport(broker: AppSettings['broker'], parts: Adapte
 /** The guard that `locks` asks for. */
 export async function openGuard(locks: AppSettings['locks'], parts: AdapterParts): Promise<Guard> {
   if (locks === undefined || locks === '') {
-    throw new ConfigError('the app has no locks: set REDIS_URL, or locks in createApp (redis://host:6379)', {
-      option: 'locks',
-    });
+    throw absent('locks', 'REDIS_URL', 'redis://host:6379');
   }
   if (locks === 'memory:') {
     const { createMemoryGuard } = await import('../guards/memory.js');
@@ -64,7 +57,8 @@ export async function openResults(
   { clock }: AdapterParts,
 ): Promise<ResultBackend | undefined> {
   if (results === undefined || results === false) return undefined;
-  if (typeof results === 'object' && 'wait' in results) return results;
+  // Not by `wait`: an ioredis client has that, too.
+  if (typeof results === 'object' && 'store' in results) return results;
   const place = results === true ? besideLocks(locks) : results;
   if (place === 'memory:') {
     const { createMemoryResults } = await import('../results/memory.js');
@@ -84,6 +78,13 @@ function besideLocks(locks: AppSettings['locks']): string | RedisClient {
     { option: 'results' },
   );
 }
+
+/** In code the environment counts only where the code says so: only task-worker looks there by itself. */
+const absent = (option: 'broker' | 'locks', variable: string, form: string): ConfigError =>
+  new ConfigError(
+    `the app has no ${option}: write ${option}: process.env.${variable} in createApp, and set ${variable} (${form})`,
+    { option },
+  );
 
 /** Locks that one process sees cannot guard a queue that many consume. */
 export function checkPair({ broker, locks }: Pick<AppSettings, 'broker' | 'locks'>): void {

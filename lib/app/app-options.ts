@@ -96,7 +96,7 @@ function servicesOf(services: AppOptions['services'] | undefined): () => Service
 function checkResults(results: unknown): AppOptions['results'] {
   if (results === undefined || typeof results === 'boolean') return results;
   if (typeof results === 'string' && /^rediss?:\/\//.test(results)) return results;
-  if (typeof results === 'object' && results !== null && ('duplicate' in results || 'wait' in results)) {
+  if (typeof results === 'object' && results !== null && ('duplicate' in results || 'store' in results)) {
     return results as RedisClient | ResultBackend;
   }
   // A text is not shown: it may hold a password.

@@ -4,6 +4,7 @@ import type { KeyValue } from '../declarations/key-value.js';
 import { checkQueue } from '../declarations/task-settings.js';
 import { duration } from '../duration.js';
 import { ConfigError } from '../errors.js';
+import type { Headers } from '../message.js';
 import { checkInteger, checkName, checkOptions, notYet, wrong } from '../options.js';
 
 /** Options of many enqueues together; each holds for every one of them. */
@@ -35,6 +36,8 @@ const BATCH = ['headers', 'delay', 'at', 'expires', 'queue', 'priority'] as cons
 const CALL = ['id', 'key', ...BATCH, 'afterCommit'] as const;
 const NONE: EnqueueSettings = Object.freeze({});
 
+/** Beside them the lock, the texts for people and a dead letter's stack have room in AMQP's 64 KiB. */
+const MOST_HEADER_BYTES = 8 * 1024;
 /** The latest moment that a Date can hold. */
 const LATEST = 8_640_000_000_000_000;
 const DECADE = 10 * 365 * 86_400_000;
@@ -91,7 +94,7 @@ export function commonSettings(
   }
   return {
     id: id === undefined ? undefined : checkName(id, `id of ${what}`, 255),
-    headers: headers === undefined ? undefined : checkedHeaders(checkOptionsObject(headers, `headers of ${what}`)),
+    headers: headersOf(headers, `headers of ${what}`),
     due,
     expires,
     queue: queue === undefined ? undefined : checkQueue(queue, `queue of ${what}`),
@@ -99,9 +102,16 @@ export function commonSettings(
   };
 }
 
-function checkOptionsObject(value: unknown, what: string): Readonly<Record<string, unknown>> {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
-  throw wrong(what, value, 'an object of strings, numbers, booleans and null');
+function headersOf(value: unknown, what: string): Headers | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw wrong(what, value, 'an object of strings, numbers, booleans and null');
+  }
+  const headers = checkedHeaders({ ...value });
+  const bytes = Buffer.byteLength(JSON.stringify(headers));
+  if (bytes <= MOST_HEADER_BYTES) return headers;
+  const text = `${what} have ${bytes} bytes as JSON, at most ${MOST_HEADER_BYTES} are taken`;
+  throw new ConfigError(`${text}; what is larger belongs into the arguments`, { option: 'headers', bytes });
 }
 
 /**

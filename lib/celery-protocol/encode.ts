@@ -6,8 +6,6 @@ import { RESERVED_HEADERS } from './names.js';
 const SHORT_STRING = 255;
 /** Characters of `argsrepr` and `kwargsrepr`: for people only, and a header table must stay far below 64 KiB. */
 const REPR_LENGTH = 200;
-/** Bytes of a caller's headers, as JSON: beside them the lock, the texts for people and a dead letter's stack have room. */
-const MOST_HEADER_BYTES = 8 * 1024;
 const TIME_LIMIT = Object.freeze([null, null]);
 const EMBED = '{"callbacks":null,"errbacks":null,"chain":null,"chord":null}';
 /** Python reads headers as attributes. */
@@ -114,19 +112,12 @@ function json(value: unknown, path: string): string {
 
 /**
  * A caller's own headers, as they are.
- * @throws ConfigError for a name that Python cannot read or the wire format uses, and for too many; PayloadError for a
- * value that is no string, finite number, boolean or null.
+ * @throws ConfigError for a name that Python cannot read or the wire format uses, PayloadError for a value that is no
+ * string, finite number, boolean or null.
  */
 export function checkedHeaders(own: Headers): Headers {
-  const names = Object.keys(own);
-  if (names.length === 0) return own;
-  for (const name of names) checkHeader(name, own[name]);
-  const bytes = Buffer.byteLength(JSON.stringify(own));
-  if (bytes <= MOST_HEADER_BYTES) return own;
-  throw new ConfigError(
-    `the headers have ${bytes} bytes as JSON, at most ${MOST_HEADER_BYTES} are taken; what is larger belongs into the arguments`,
-    { bytes },
-  );
+  for (const name of Object.keys(own)) checkHeader(name, own[name]);
+  return own;
 }
 
 function checkHeader(name: string, value: unknown): void {

@@ -1,7 +1,7 @@
 import { toError } from '../errors.js';
 import { codeOf, EXIT, exitCode } from './exit.js';
 import type { InspectOptions } from './list.js';
-import { loadApp } from './load-app.js';
+import { demandTasks, loadApp } from './load-app.js';
 import { print } from './print.js';
 
 /** `task-worker check`: loads the app and verifies its declarations; connects to nothing. For CI. */
@@ -25,6 +25,6 @@ async function checkForPeople(file: string): Promise<number> {
 }
 
 async function verify(file: string): Promise<{ tasks: number; queues: string[]; warnings: readonly string[] }> {
-  const { definitions, warnings } = await loadApp(file);
+  const { definitions, warnings } = demandTasks(await loadApp(file));
   return { tasks: definitions.length, queues: [...new Set(definitions.map(({ queue }) => queue))], warnings };
 }

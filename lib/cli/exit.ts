@@ -34,5 +34,15 @@ export function exitCode(thrown: unknown): number {
   return CODES[codeOf(toError(thrown)) ?? ''] ?? EXIT.failed;
 }
 
+/** What to look at where the error is not about the code: by code, for whoever reads the last line of a worker. */
+const ADVICE: Readonly<Record<string, string>> = {
+  BROKER_UNAVAILABLE: '; is RabbitMQ running there, and is AMQP_URL (or broker in createApp) right?',
+  LOCK_UNAVAILABLE: '; is Redis running there, and is REDIS_URL (or locks in createApp) right?',
+  ACCESS_REFUSED: '; correct the login in AMQP_URL or REDIS_URL (or createApp), or the rights of this user',
+};
+
+/** An error in one line, with what to look at. */
+export const explained = (error: Error): string => oneLine(error.message) + (ADVICE[codeOf(error) ?? ''] ?? '');
+
 /** An error's text without line breaks and other control characters. */
 export const oneLine = (text: string): string => text.replace(/\s*\p{Cc}+\s*/gu, ' ').trim();

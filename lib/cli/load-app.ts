@@ -1,8 +1,9 @@
-import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { existsSync, readdirSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { App } from '../app/app.js';
 import { ConfigError, toError } from '../errors.js';
+import { nearest } from '../nearest.js';
 import { EXIT, exitCode, oneLine } from './exit.js';
 
 // Not imported from the app's module: that would load a second copy of everything beside the app's own.
@@ -36,10 +37,30 @@ function refuseTypeScript(file: string): void {
   );
 }
 
+/**
+ * The app, when there is anything in it to run.
+ * @throws ConfigError for one whose `services` are empty.
+ */
+export function demandTasks(app: App): App {
+  if (app.definitions.length > 0) return app;
+  throw new ConfigError('the app has no tasks: list the classes that have them in services of createApp', {
+    option: 'services',
+  });
+}
+
 function missing(file: string, path: string): ConfigError {
   const meant = ['.js', '.mjs', '/app.js', '/index.js'].find((ending) => existsSync(path + ending));
-  const hint = meant === undefined ? '' : `; did you mean ${file.replace(/\/$/, '')}${meant}?`;
-  return new ConfigError(`there is no app at ${path}${hint}`, { path });
+  const right = meant === undefined ? neighbour(file, path) : `${file.replace(/\/$/, '')}${meant}`;
+  const advice = right === undefined ? 'compile it first (npx tsc), and name the .js file' : `did you mean ${right}?`;
+  return new ConfigError(`there is no app at ${path}; ${advice}`, { path });
+}
+
+/** The module beside it whose name is nearest. */
+function neighbour(file: string, path: string): string | undefined {
+  const folder = dirname(path);
+  const modules = existsSync(folder) ? readdirSync(folder).filter((name) => /\.[cm]?js$/.test(name)) : [];
+  const name = nearest(basename(path), modules);
+  return name && join(dirname(file), name);
 }
 
 async function load(file: string, path: string): Promise<object> {

@@ -9,8 +9,8 @@ import { painter } from './colours.js';
 import type { RunOptions } from './command-line.js';
 import { describeTask } from './describe-task.js';
 import { logEvents } from './event-lines.js';
-import { codeOf, EXIT, exitCode, oneLine, UsageError } from './exit.js';
-import { loadApp } from './load-app.js';
+import { codeOf, EXIT, exitCode, explained, UsageError } from './exit.js';
+import { demandTasks, loadApp } from './load-app.js';
 import { createLog, type Log, type LogOptions } from './log.js';
 import { Stopper } from './stopper.js';
 
@@ -46,7 +46,7 @@ interface Launch {
 }
 
 async function launch({ options, version, log, looks, stopper }: Launch): Promise<App> {
-  const app = await loadApp(options.app);
+  const app = demandTasks(await loadApp(options.app));
   const worker = workerOf(app, options);
   settleAddresses(app, process.env);
   for (const warning of app.warnings) log.warn({ event: 'app:warning' }, warning);
@@ -107,9 +107,6 @@ function giveUp(error: Error, looks: LogOptions): number {
   const status = exitCode(error);
   const wordy = status === EXIT.failed || looks.level === 'debug' || looks.level === 'trace';
   const log = createLog({ ...looks, level: 'fatal', fd: 2 });
-  log.fatal(
-    { event: 'worker:failed', code: codeOf(error), exit: status, ...(wordy && { error }) },
-    oneLine(error.message),
-  );
+  log.fatal({ event: 'worker:failed', code: codeOf(error), exit: status, ...(wordy && { error }) }, explained(error));
   return status;
 }

@@ -145,8 +145,8 @@ export class Registry {
       .filter(untyped)
       .map(
         ({ name }) =>
-          `${name}: its parameters have no types at run time: the code was compiled without decorator metadata ` +
-          `("emitDecoratorMetadata"), and payloads are not validated`,
+          `${name}: its parameters have no types at run time, so payloads are not validated: ` +
+          `set "emitDecoratorMetadata": true in tsconfig.json (tsx and esbuild emit none)`,
       );
   }
 
@@ -170,7 +170,9 @@ export class Registry {
     const found = methods?.get(method);
     if (found !== undefined) return found;
     const data = { service: service.name, method };
-    if (methods === undefined) throw new NotATaskError(`${service.name} is not listed in the app's services`, data);
+    if (methods === undefined) {
+      throw new NotATaskError(`${service.name} is not listed in the app: add it to services in createApp`, data);
+    }
     const known = [...methods.keys()];
     const list = `${hint(method, known)} (tasks: ${known.join(', ')})`;
     throw new NotATaskError(`${service.name}.${method} is no task${list}`, data);

@@ -64,7 +64,11 @@ export class RedlockNodes {
     const ready = this.clients.filter(({ status }) => status === 'ready').length;
     if (ready * 2 > this.clients.length) return undefined;
     const text = this.#trouble?.message ?? 'not connected';
-    return new LockUnavailableError(`Redis at ${this.address}: ${text}`, { address: this.address }, this.#trouble);
+    return new LockUnavailableError(
+      `Redis at ${this.address} cannot be reached: ${text}`,
+      { address: this.address },
+      this.#trouble,
+    );
   }
 
   /** Resolves when a quorum is ready and fit; see `Guard.connect`. */

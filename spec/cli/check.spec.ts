@@ -22,6 +22,7 @@ describe('task-worker check', () => {
     option: "Service.run: @Task has no option 'uniqe'; did you mean 'unique'?",
     placeholder: 'no parameter carries <laonId> (parameters: _loanId)',
     'same-name': "two tasks are named 'loans.run': One.run and Other.go; set the name of one",
+    'no-services': 'the app has no tasks: list the classes that have them in services of createApp',
     'no-tasks': 'Service has no tasks; decorate a method with @Task()',
     later: "'timeLimit' is not built yet",
     throws: 'throws.js cannot be loaded: RangeError: the settings are missing',
@@ -50,6 +51,13 @@ describe('task-worker check', () => {
     const { code, stderr } = await taskWorker(['check', '-a', fixture('app').replace(/\.js$/, '')]);
     expect(code).to.equal(78);
     expect(stderr).to.match(/there is no app at .*fixtures\/app; did you mean .*app\.js\?/);
+  });
+
+  it('suggests a module with a similar name, else that the app wants to be compiled', async () => {
+    const typo = await taskWorker(['check', '-a', fixture('app').replace(/app\.js$/, 'ap.js')]);
+    expect(typo.stderr).to.match(/there is no app at .*fixtures\/ap\.js; did you mean .*fixtures\/app\.js\?/);
+    const early = await taskWorker(['check', '-a', 'nowhere/app.js']);
+    expect(early.stderr).to.match(/there is no app at .*nowhere\/app\.js; compile it first \(npx tsc\)/);
   });
 
   it('says of a TypeScript file that it wants to be compiled', async () => {

@@ -33,13 +33,13 @@ describe('task-worker run that cannot start', () => {
       'a broker that is not there',
       () => ({ AMQP_URL: `amqp://u:${SECRET}@127.0.0.1:1` }),
       69,
-      /amqp:\/\/u:\*\*\*@127.0.0.1:1 cannot be reached/,
+      /amqp:\/\/u:\*\*\*@127.0.0.1:1 cannot be reached.* is AMQP_URL .* right\?$/,
     ],
     [
       'a Redis that is not there',
       () => ({ REDIS_URL: `redis://:${SECRET}@127.0.0.1:1` }),
       69,
-      /redis:\/\/:\*\*\*@127.0.0.1:1/,
+      /redis:\/\/:\*\*\*@127.0.0.1:1 cannot be reached.* is REDIS_URL .* right\?$/,
     ],
     [
       'a broker URL of another scheme',
@@ -52,13 +52,13 @@ describe('task-worker run that cannot start', () => {
       'a wrong password',
       () => ({ AMQP_URL: changed(testAmqpUrl(), { password: SECRET }) }),
       78,
-      'refuses the user or the password',
+      'refuses the user or the password; correct the login in AMQP_URL',
     ],
     [
       'a wrong Redis password',
       () => ({ REDIS_URL: changed(testRedisUrl(), { username: 'u', password: SECRET }) }),
       78,
-      'WRONGPASS',
+      /WRONGPASS.*; correct the login in AMQP_URL or REDIS_URL/,
     ],
     [
       'a missing virtual host',

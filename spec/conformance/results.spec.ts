@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { expect } from 'chai';
-import { systemClock } from '../../lib/clock.js';
+import { pause, systemClock } from '../../lib/clock.js';
 import { ClosedError } from '../../lib/errors.js';
 import type { ResultBackend, ResultWish, StoredResult } from '../../lib/result-backend.js';
 import { RESULT_BACKENDS, type ResultBench } from '../support/result-backends.js';
@@ -9,6 +9,8 @@ import { rejection } from '../support/transports.js';
 const TASK = 'loans.recompute';
 const succeeded = (value: unknown, fence?: number): StoredResult => ({ status: 'succeeded', value, fence });
 const dropped = (holder: string, after?: number): StoredResult => ({ status: 'dropped', holder, after });
+
+const systemPause = (ms: number): Promise<void> => pause(systemClock, ms);
 
 /** Waits `ms` at most. */
 function wait(backend: ResultBackend, wish: Partial<ResultWish> & { id: string }, ms = 5_000) {
@@ -113,5 +115,3 @@ for (const [name, open] of Object.entries(RESULT_BACKENDS)) {
     });
   });
 }
-
-const systemPause = (ms: number): Promise<void> => new Promise((resolve) => systemClock.after(ms, resolve));

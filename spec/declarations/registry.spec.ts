@@ -89,7 +89,7 @@ describe('Registry', () => {
     }
     const { warnings } = new Registry([Untyped]);
     expect(warnings).to.have.length(1);
-    expect(warnings[0]).to.match(/^Untyped\.m: .*emitDecoratorMetadata.*not validated/);
+    expect(warnings[0]).to.match(/^Untyped\.m: .*not validated: set "emitDecoratorMetadata": true in tsconfig\.json/);
   });
 });
 

@@ -1,9 +1,19 @@
-import { createApp, type App, type EventName, type Frame, type Guard, type LockRecord, type Transport } from 'solotask';
+import {
+  createApp,
+  type App,
+  type EventName,
+  type Frame,
+  type Guard,
+  type LockRecord,
+  type ResultBackend,
+  type Transport,
+} from 'solotask';
 import amqplib from 'amqplib';
 import { Redis } from 'ioredis';
 import { systemClock, type Clock } from '../../lib/clock.js';
 import { createMemoryGuard, MemoryLocks } from '../../lib/guards/memory.js';
 import { createRedlockGuard } from '../../lib/guards/redlock.js';
+import { createMemoryResults, MemoryResults } from '../../lib/results/memory.js';
 import { createMemoryTransport, MemoryBroker } from '../../lib/transports/memory.js';
 import { createRabbitTransport } from '../../lib/transports/rabbitmq.js';
 import { deadQueue } from '../../lib/transport.js';
@@ -23,11 +33,15 @@ export interface AppSpies {
   clock?: Clock;
   /** Instead of those that all apps of the test share. */
   locks?: string;
+  /** `true`: kept where all apps of the test look. */
+  results?: boolean | ResultBackend;
 }
 
 /** The parts on which a spec plays: memory, or real RabbitMQ and Redis. */
 interface Parts {
   links(): { broker: string | Transport; locks: Redis | Guard };
+  /** What `results` of createApp is given, so that one app reads what another keeps. */
+  results(): true | ResultBackend;
   /** An own transport and guard, to look at queues and records. */
   observe(): { transport: Transport; guard: Guard };
   publish(queue: string, frame: Frame): Promise<void>;
@@ -64,11 +78,12 @@ export class Stage {
 
   /** An app with links of its own, closed after the test. */
   app(services: readonly (abstract new () => object)[], spies: AppSpies = {}): App {
-    const { onPublish, before, clock } = spies;
+    const { onPublish, before, clock, results = false } = spies;
     const links = this.parts.links();
     const broker = onPublish === undefined ? links.broker : spied(this.parts.observe().transport, onPublish);
     const locks = before === undefined ? (spies.locks ?? links.locks) : delayed(this.parts.observe().guard, before);
-    const app = createApp({ broker, locks, services, namespace: NAMESPACE }, clock);
+    const kept = results === true ? this.parts.results() : results;
+    const app = createApp({ broker, locks, results: kept, services, namespace: NAMESPACE }, clock);
     this.#apps.push(app);
     return app;
   }
@@ -175,9 +190,11 @@ async function memoryParts(): Promise<Parts> {
   const clock = systemClock;
   const broker = new MemoryBroker(clock);
   const store = new MemoryLocks();
+  const results = new MemoryResults();
   const transport = (): Transport => createMemoryTransport({ clock, broker });
   return {
     links: () => ({ broker: transport(), locks: createMemoryGuard({ clock, store }) }),
+    results: () => createMemoryResults({ clock, store: results }),
     observe: () => ({ transport: transport(), guard: createMemoryGuard({ clock, store }) }),
     publish: async (queue, frame) => {
       const once = transport();
@@ -206,6 +223,7 @@ async function serverParts(): Promise<Parts> {
   const observed = { url: testAmqpUrl(), namespace: NAMESPACE, clock, connectionName: 'observer' };
   return {
     links: () => ({ broker: proxy.url, locks: redis }),
+    results: () => true,
     observe: () => ({
       transport: createRabbitTransport(observed),
       guard: createRedlockGuard({ nodes: [redis], clock }),

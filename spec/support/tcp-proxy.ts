@@ -11,6 +11,8 @@ export interface TcpProxy {
   cut(): void;
   /** Clients hear nothing more of what the target says, until the cut. */
   mute(): void;
+  /** The clients of now hear nothing more, and are not told; those that connect later hear. */
+  deafen(): void;
   /** Destroys links as they come, or accepts them again. */
   refuse(refusing: boolean): void;
   close(): Promise<void>;
@@ -23,6 +25,7 @@ export async function startProxy(target: string): Promise<TcpProxy> {
   const port = Number(url.port);
   const sockets = new Set<Socket>();
   const clients = new Set<Socket>();
+  const deaf = new WeakSet<Socket>();
   const state = { muted: false, refusing: false };
   const keep = (socket: Socket): Socket => {
     sockets.add(socket);
@@ -34,7 +37,7 @@ export async function startProxy(target: string): Promise<TcpProxy> {
     keep(client).pipe(upstream);
     clients.add(client);
     client.on('close', () => clients.delete(client));
-    upstream.on('data', (chunk) => state.muted || client.write(chunk));
+    upstream.on('data', (chunk) => state.muted || deaf.has(client) || client.write(chunk));
     client.on('close', () => upstream.destroy());
     upstream.on('close', () => client.destroy());
   });
@@ -52,6 +55,7 @@ export async function startProxy(target: string): Promise<TcpProxy> {
     },
     cut,
     mute: () => void (state.muted = true),
+    deafen: () => clients.forEach((client) => deaf.add(client)),
     refuse: (refusing) => void (state.refusing = refusing),
     close: async () => {
       cut();
