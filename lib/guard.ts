@@ -151,6 +151,11 @@ export interface Guard {
    * is not among them, for it refuses the run's release. `unknown` without answers from a quorum.
    */
   newest(key: string, identity: Identity): Promise<KeptArguments | 'none' | 'unknown'>;
+  /**
+   * A message of `owner` came whose time is over. `ok`: its record had expired as well, still waiting, and is free now.
+   * `lost`: nobody has the key. `marked`: it must run all the same, for its run began, it is done, or somebody leans on it.
+   */
+  expire(key: string, owner: string): Promise<HoldAnswer>;
   /** The record on the first node that answers; undefined when there is none. Rejects with `LockUnavailableError`. */
   read(key: string): Promise<LockRecord | undefined>;
   close(): Promise<void>;

@@ -26,7 +26,8 @@ export interface TaskEvents {
   /** `id` was dropped, `holder.id` keeps the key. */
   'task:discarded': TaskEvent & {
     readonly holder: { readonly id: string; readonly phase: Phase | undefined };
-    readonly side: 'enqueue' | 'worker';
+    /** `call`: a plain call of a `@ShouldCompute` method. */
+    readonly side: 'enqueue' | 'worker' | 'call';
     readonly reason: DiscardReason;
   };
   /** `id` was dropped: `holder.id`, which waits or runs, runs (once more) with its arguments, or has newer ones. */
@@ -45,6 +46,8 @@ export interface TaskEvents {
   /** `delay` in ms; `attempt` is the one that failed. */
   'task:retried': RunEvent & { readonly delay: number; readonly error: Error };
   'task:dead': RunEvent & { readonly code: string; readonly error: Error };
+  /** It waited longer than `expires` (epoch ms) and was dropped; its key is free. */
+  'task:expired': RunEvent & { readonly expires: number };
   /** A retry or a dead letter could not be published to `to`; it is tried again while the delivery is ours. */
   'publish:failed': RunEvent & { readonly to: string; readonly error: Error };
   /** The body ignored its abort signal: its message went back, its key stays until the lease ends, its slot until it ends. */
@@ -53,7 +56,10 @@ export interface TaskEvents {
   'result:lost': RunEvent & { readonly error: Error };
   /** The lease of a run is lost; its signal was aborted. */
   'lock:lost': RunEvent & { readonly error: Error };
-  /** A delivery waits for an earlier attempt's lease to end, at most `left` ms. */
+  /**
+   * A delivery waits for an earlier attempt's lease to end, at most `left` ms; or for its turn after another task
+   * (`requeue`), whose lease ends in `left` ms unless it is renewed.
+   */
   'lock:waiting': RunEvent & { readonly left: number };
   'broker:connected': { readonly link: 'publish' | 'consume'; readonly address: string };
   'broker:disconnected': { readonly link: 'publish' | 'consume'; readonly error: Error | undefined };

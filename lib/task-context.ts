@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { TaskError } from './errors.js';
 import type { LogLevel } from './signals.js';
+import type { Class } from './task-definition.js';
 
 /** Writes a line to the worker's log, with the task's id and name. */
 export type TaskLog = Readonly<Record<LogLevel, (message: string, data?: object) => void>>;
@@ -31,16 +32,62 @@ export interface TaskContext {
   progress(done: number, total: number): void;
 }
 
-/** The context of a run, and the app it belongs to. */
+/** A method of a class, by the prototype that has it. */
+export interface Place {
+  readonly prototype: object;
+  readonly method: string;
+}
+
+/**
+ * What a run came to do, under the lock that it has: the first call of its method is the run itself. Whatever is called
+ * later takes its own lock, and so does everything once the run has ended.
+ */
+export class Entry {
+  readonly #prototype: object;
+  readonly #method: string;
+  readonly #passed = new Set<object>();
+  #open = true;
+
+  /** `begun`: the prototype whose method is the body, when the run calls it directly. */
+  constructor(service: Class, method: string, begun?: object) {
+    this.#prototype = service.prototype as object;
+    this.#method = method;
+    if (begun !== undefined) this.#passed.add(begun);
+  }
+
+  /** True once for the method of the class, and once for each that it overrides, for it may call them by `super`. */
+  admits({ prototype, method }: Place): boolean {
+    if (!this.#open || method !== this.#method || this.#passed.has(prototype)) return false;
+    if (prototype !== this.#prototype && !Object.prototype.isPrototypeOf.call(prototype, this.#prototype)) return false;
+    this.#passed.add(prototype);
+    return true;
+  }
+
+  close(): void {
+    this.#open = false;
+  }
+}
+
+/** The context of a run, the app it belongs to, and the call that is its body. */
 interface Scope {
   readonly context: TaskContext;
   readonly app: object;
+  readonly entry: Entry;
 }
 
 const scopes = new AsyncLocalStorage<Scope>();
 
 /** Runs `body` so that `taskContext()` and `tasks()` inside it, and in what it awaits, find this run. */
-export const runInScope = <R>(scope: Scope, body: () => R): R => scopes.run(scope, body);
+export async function runInScope<R>(scope: Scope, body: () => R): Promise<Awaited<R>> {
+  try {
+    return await scopes.run(scope, body);
+  } finally {
+    scope.entry.close();
+  }
+}
+
+/** Is this call the body of the current run? */
+export const isBody = (place: Place): boolean => scopes.getStore()?.entry.admits(place) ?? false;
 
 /** The app of the current run; undefined outside a run. */
 export const currentApp = (): object | undefined => scopes.getStore()?.app;
@@ -54,7 +101,7 @@ export function taskContext(): TaskContext {
   if (scope === undefined) {
     throw new TaskError(
       'NO_CONTEXT',
-      'taskContext() was called outside a run: a plain call of the method has no context',
+      'taskContext() was called outside a run: a plain call has a context under @ShouldCompute only',
     );
   }
   return scope.context;

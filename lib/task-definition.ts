@@ -50,6 +50,8 @@ export interface TaskDefinition {
   readonly acksLate: boolean;
   readonly retry: RetryPolicy;
   readonly priority: number | undefined;
+  /** How long a message may wait for its first run, ms; undefined: for ever. */
+  readonly expires: number | undefined;
   readonly parameters: readonly ParameterDefinition[];
   /** Computes the unique key of these arguments; throws `KeyError`. Undefined for a plain task. */
   readonly key: ((args: readonly unknown[]) => string) | undefined;

@@ -2,6 +2,7 @@ import { appSettings, type AppOptions, type AppSettings } from './app-options.js
 import { appOf, bind, unbind } from './binding.js';
 import { batchSettings, callSettings, type BatchOptions, type CallOptions } from './call-options.js';
 import { sendSettings, type SendOptions } from './send-options.js';
+import { addressee } from './direct-calls.js';
 import { prepare, prepareAll, prepareNamed, type Call } from '../client/call.js';
 import type { Receipt } from '../client/receipt.js';
 import { systemClock, type Clock } from '../clock.js';
@@ -13,10 +14,16 @@ import { Registry } from '../declarations/registry.js';
 import { Signals, type EventName, type Listener } from '../signals.js';
 import { makeStub, type ReceiptOf, type Stub } from './stub.js';
 import type { Class, TaskDefinition } from '../task-definition.js';
+import { answerDirectCalls, type DirectCall } from '../declarations/guarded-method.js';
+import { coalesces, recordName } from '../declarations/uniqueness.js';
+import { DirectRun } from '../worker/direct-run.js';
 import { Worker, workerSettings, type WorkerOptions, type WorkerSettings } from '../worker/worker.js';
 
 /** By this symbol `task-worker` knows an app, whichever copy of the package made it. */
 export const APP = Symbol.for('solotask.app');
+
+/** Answers plain calls of guarded methods. */
+const CALL = Symbol('call');
 
 /** A constructor, for calls that name a service class. */
 type ServiceClass<T extends object> = Class<T>;
@@ -40,6 +47,8 @@ export class App {
   readonly #signals = new Signals();
   readonly #clock: Clock;
   readonly #workers = new Set<WorkerHandle>();
+  /** Plain calls under way. */
+  readonly #calls = new Set<Promise<unknown>>();
   #settings: AppSettings;
   #registry: Registry | undefined;
   #links: Promise<Links> | undefined;
@@ -182,8 +191,37 @@ export class App {
     unbind(this);
     this.#closing.abort();
     await Promise.all([...this.#workers].map((worker) => worker.stop()));
+    await Promise.allSettled(this.#calls);
     const links = await this.#links?.catch(() => undefined);
     if (links !== undefined) await closeLinks(links);
+  }
+
+  /**
+   * A plain call of a `@ShouldCompute` method; `service` is the class that this app lists.
+   * @internal
+   */
+  [CALL](service: Class, call: DirectCall): Promise<unknown> {
+    const running = this.#call(service, call);
+    this.#calls.add(running);
+    return running.finally(() => this.#calls.delete(running));
+  }
+
+  async #call(service: Class, call: DirectCall): Promise<unknown> {
+    const definition = this.#resolve().of(service, call.method);
+    const key = definition.key?.(call.args);
+    if (key === undefined) return call.body();
+    if (coalesces(definition)) throw notYetCalled(definition);
+    const links = await this.#open();
+    const { namespace, publishTimeout } = this.#settings;
+    const parts = {
+      ...links,
+      clock: this.#clock,
+      signals: this.#signals,
+      publishTimeout,
+      closing: this.#closing.signal,
+    };
+    const record = recordName(namespace, definition.name, key);
+    return new DirectRun({ ...parts, app: this }, { definition, key, record }).run(call);
   }
 
   #resolve(): Registry {
@@ -257,6 +295,14 @@ class WorkerHandle implements AppWorker {
     return this.#worker?.catch(() => undefined) ?? Promise.resolve(undefined);
   }
 }
+
+const notYetCalled = ({ name }: TaskDefinition): NotYetError =>
+  new NotYetError(`${name}: a plain call under onDuplicate 'coalesce' is not built yet; enqueue it`, { task: name });
+
+answerDirectCalls((call) => {
+  const { app, service } = addressee<App>(call);
+  return app[CALL](service, call);
+});
 
 const notYet = (option: string): NotYetError => new NotYetError(`app.${option}() is not built yet`, { option });
 

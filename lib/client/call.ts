@@ -65,6 +65,19 @@ function keyOf(definition: TaskDefinition, args: readonly unknown[], key: KeyVal
   throw new ConfigError(`${definition.name} ${text}`, { task: definition.name, option: 'key' });
 }
 
+/** A call's own `expires`, else its task's, counted from now. */
+function expiryOf({ name, expires }: TaskDefinition, settings: EnqueueSettings, now: number): number | undefined {
+  if (settings.expires !== undefined || expires === undefined) return settings.expires;
+  if (settings.due === undefined || settings.due < now + expires) return now + expires;
+  const text = 'expires before it may run, by the expires of its @Task; give the call an expires of its own';
+  throw new ConfigError(`${name} ${text}`, {
+    task: name,
+    option: 'expires',
+    due: settings.due,
+    expires: now + expires,
+  });
+}
+
 /**
  * A call of a declared task; asks nobody and publishes nothing.
  * @throws KeyError, PayloadError, ConfigError
@@ -87,7 +100,7 @@ export function prepare(
     key,
     unique: key === undefined ? undefined : definition.unique,
     due: settings.due,
-    expires: settings.expires,
+    expires: expiryOf(definition, settings, clock.now()),
     priority: settings.priority ?? definition.priority,
     headers: settings.headers ?? NONE,
     offer: offerOf(definition, packed),

@@ -73,7 +73,12 @@ export interface TaskOptions<K = string> {
    * @default true
    */
   readonly afterCommit?: boolean;
-  /** Drops messages that are older. Not built yet. */
+  /**
+   * Drops a message that has waited longer before its first run, unless a duplicate that was dropped on it may wait
+   * longer. Counted from the enqueue, a delay included; at least 1 ms. A run that began is never dropped.
+   *
+   * @default never
+   */
   readonly expires?: Duration;
   /**
    * What a run does when its delivery is lost. Only `'abort'` is built yet.
@@ -92,8 +97,9 @@ export interface ShouldComputeOptions<K = string> {
    */
   readonly key?: K;
   /**
-   * What the worker does with a duplicate. `'coalesce'` as for `@Task`; without `unique` the order of arguments from
-   * several machines is that of their clocks. `'requeue'` and `'reject'` are not built yet.
+   * What the worker does with a duplicate: drops it (`'discard'`), lets it wait for its turn in the delay queues, so that
+   * nothing is dropped (`'requeue'`), or sends it to the dead letters with code DUPLICATE (`'reject'`). `'coalesce'` as
+   * for `@Task`; without `unique` the order of arguments from several machines is that of their clocks.
    *
    * @default 'discard'; that of `unique` where that is `'coalesce'`
    */

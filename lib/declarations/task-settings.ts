@@ -12,6 +12,8 @@ export interface TaskSettings {
   readonly acksLate: boolean;
   readonly retry: RetryPolicy;
   readonly priority: number | undefined;
+  /** ms */
+  readonly expires: number | undefined;
   readonly unique: { readonly key: KeySource; readonly policy: UniquePolicy } | undefined;
 }
 
@@ -60,7 +62,14 @@ function checkFirst<Word extends string>(
   return word;
 }
 
-const checkStrategy = (value: unknown, what: string): OnDuplicate => checkFirst(value, what, STRATEGIES, ['coalesce']);
+/** An enqueue has nothing to put back: to wait for its turn is a message's part. */
+function refuseRequeue(value: unknown, what: string): void {
+  if (value !== 'requeue') return;
+  const instead = "write @ShouldCompute({ key, onDuplicate: 'requeue' }) in place of unique";
+  throw new ConfigError(`${what} is 'requeue', which a worker does and an enqueue cannot: ${instead}`, {
+    option: what,
+  });
+}
 
 function checkKeepFor(value: unknown, what: string, onDuplicate?: OnDuplicate): number | undefined {
   if (value === undefined) return undefined;
@@ -84,6 +93,7 @@ const checkLease = (value: unknown, what: string): number => duration(value, wha
 function checkUnique(value: unknown, what: string): TaskSettings['unique'] {
   if (value === undefined) return undefined;
   const given = isKeySource(value) ? { key: value } : checkOptions(value, UNIQUE, what);
+  refuseRequeue(given.onDuplicate, `${what}.onDuplicate`);
   const onDuplicate = checkWord(given.onDuplicate ?? 'discard', `${what}.onDuplicate`, ENQUEUE_STRATEGIES);
   const policy: UniquePolicy = {
     onDuplicate,
@@ -111,7 +121,7 @@ export function checkQueue(value: unknown, what: string): string {
 export function taskSettings(value: unknown, where: string): TaskSettings {
   const what = `${where}: @Task`;
   const given = checkOptions(value ?? {}, TASK, what);
-  refuseUnbuilt(given, ['timeLimit', 'expires'], what);
+  refuseUnbuilt(given, ['timeLimit'], what);
   if (checkFlag(given.thread, `${what} option 'thread'`, false)) throw notYet(`${what} option 'thread'`);
   if (!checkFlag(given.afterCommit, `${what} option 'afterCommit'`, true)) throw notYet(`${what} option 'afterCommit'`);
   checkFirst(given.onConnectionLoss, `${what} option 'onConnectionLoss'`, ['abort', 'finish']);
@@ -122,6 +132,7 @@ export function taskSettings(value: unknown, where: string): TaskSettings {
     retry: retryPolicy(given.retry, `${what} option 'retry'`),
     priority:
       given.priority === undefined ? undefined : checkInteger(given.priority, `${what} option 'priority'`, 0, 9),
+    expires: given.expires === undefined ? undefined : duration(given.expires, `${what} option 'expires'`, 1),
     unique: checkUnique(given.unique, `${what} option 'unique'`),
   });
 }
@@ -135,7 +146,9 @@ export function shouldComputeSettings(value: unknown, where: string): ShouldComp
   const what = `${where}: @ShouldCompute`;
   const given = isKeySource(value) ? { key: value } : checkOptions(value ?? {}, SHOULD_COMPUTE, what);
   const onDuplicate =
-    given.onDuplicate === undefined ? undefined : checkStrategy(given.onDuplicate, `${what} option 'onDuplicate'`);
+    given.onDuplicate === undefined
+      ? undefined
+      : checkWord(given.onDuplicate, `${what} option 'onDuplicate'`, STRATEGIES);
   return Object.freeze({
     key: given.key === undefined ? undefined : checkKeySource(given.key, `${what} option 'key'`),
     onDuplicate,

@@ -1,4 +1,5 @@
-import { recordMethod } from '../declarations/declaration.js';
+import { checkTarget, recordMethod } from '../declarations/declaration.js';
+import { guardMethod } from '../declarations/guarded-method.js';
 import { compileKey } from '../declarations/key-template.js';
 import type { KeyFunction } from '../declarations/key-value.js';
 import type { ShouldComputeOptions } from '../declarations/task-options.js';
@@ -11,11 +12,16 @@ function record(place: readonly unknown[], options: unknown): void {
     if (shouldCompute.key !== undefined) compileKey(shouldCompute.key, parameters, where);
     return { shouldCompute };
   });
+  guardMethod(checkTarget('@ShouldCompute', place[0], place[1]), place[2] as PropertyDescriptor);
 }
 
 /**
  * Lets the worker decide whether a task of the same key should run. It accompanies `@Task`, in either order; bare, or
- * without a key, it takes the key of `@Task({ unique })`. It only records.
+ * without a key, it takes the key of `@Task({ unique })`.
+ *
+ * A plain call of the method takes the lock as well, through the app that lists the class, and resolves to undefined
+ * when another task has it (`requeue` waits for its turn, `reject` rejects with `DuplicateTaskError`). It gives a promise,
+ * whatever the method gives: declare the method async. Its signal and fence are in `taskContext()`.
  *
  * @throws ConfigError where it stands, for an unknown option, a wrong value, or a key that no parameter carries;
  * NotYetError for an option that is not built; DecoratorModeError without `experimentalDecorators`.

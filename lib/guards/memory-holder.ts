@@ -41,6 +41,16 @@ export function hold(record: LockRecord, identity: Identity, ttl: number, { now 
   return ok(waiting);
 }
 
+/** scripts/keep.lua, expire */
+export function expire(record: LockRecord, owner: string, { now }: Moment): Step<HoldAnswer> {
+  const { phase, expires } = record;
+  const waits = record.owner === owner && (phase === 'publishing' || phase === 'queued');
+  if (waits && expires > 0 && expires <= now)
+    return ok(freed(record, Math.max(record.fence, record.floor), newest(record)));
+  const needed = record.owner !== undefined || record.args !== undefined || record.done?.id === owner;
+  return needed ? { record, answer: 'marked' } : lost(record);
+}
+
 /** scripts/release.lua */
 export function release(
   record: LockRecord,

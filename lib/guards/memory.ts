@@ -13,7 +13,7 @@ import {
   type RunningClaim,
 } from '../guard.js';
 import { claimPublishing, claimRunning } from './memory-claims.js';
-import { abandon, confirm, extend, hold, release, renew } from './memory-holder.js';
+import { abandon, confirm, expire, extend, hold, release, renew } from './memory-holder.js';
 import { EMPTY, found, held, type Moment, type Step } from './memory-record.js';
 
 interface Entry {
@@ -118,6 +118,10 @@ class MemoryGuard implements Guard {
 
   async newest(key: string, identity: Identity): Promise<KeptArguments | 'none' | 'unknown'> {
     return this.#step(key, (record) => ({ record, answer: found(record, identity) ?? 'none' })) ?? 'unknown';
+  }
+
+  async expire(key: string, owner: string): Promise<HoldAnswer> {
+    return this.#step(key, (record, at) => expire(record, owner, at)) ?? 'unknown';
   }
 
   async read(key: string): Promise<LockRecord | undefined> {

@@ -96,6 +96,10 @@ export class RedlockGuard implements Guard {
     return holdAnswer(verdict) === 'ok' ? 'ok' : 'unknown';
   }
 
+  expire(key: string, owner: string): Promise<HoldAnswer> {
+    return this.#keep('expire', key, { owner, fence: 0 }, 0);
+  }
+
   async newest(key: string, identity: Identity): Promise<KeptArguments | 'none' | 'unknown'> {
     const { clients } = this.#nodes;
     const reads = await Promise.allSettled(clients.map((client) => client.hmget(key, ...ARGUMENT_FIELDS)));

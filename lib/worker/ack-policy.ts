@@ -64,6 +64,10 @@ export class AckPolicy {
       case 'coalesced':
         await this.#coalesced(run, outcome);
         return undefined;
+      case 'expired':
+        run.delivery.ack();
+        this.#parts.signals.emit('task:expired', { ...run.event(), expires: outcome.expires });
+        return undefined;
       case 'retry':
         await this.#retry(run, outcome);
         return undefined;

@@ -1,7 +1,7 @@
 import { pause, type Clock } from '../clock.js';
-import { TaskError, type LeaseLostError } from '../errors.js';
+import { DuplicateTaskError, TaskError, type LeaseLostError } from '../errors.js';
 import type { FenceSource } from '../fence.js';
-import type { ClaimAnswer, Guard, Identity, RunningClaim } from '../guard.js';
+import type { ClaimAnswer, Guard, Holder, Identity, RunningClaim } from '../guard.js';
 import type { Signals } from '../signals.js';
 import type { OnDuplicate } from '../task-definition.js';
 import { coalesces, workerPolicy } from '../declarations/uniqueness.js';
@@ -50,11 +50,11 @@ const claimed = ({ lock }: Run): boolean => lock?.mode === 'enqueue';
 
 /**
  * By what a run that has ended covers a message. A sequence of the clock orders arguments, but it does not prove that the
- * run began later.
+ * run began later. Who waits for its turn, or was told that it was enqueued (`reject`), is covered by its own run alone.
  */
 function doneBy(run: Run, onDuplicate: OnDuplicate): RunningClaim['strategy'] {
-  if (onDuplicate !== 'coalesce') return 'discard';
-  return claimed(run) ? 'coalesce' : 'requeue';
+  if (onDuplicate === 'discard') return 'discard';
+  return onDuplicate === 'coalesce' && claimed(run) ? 'coalesce' : 'requeue';
 }
 
 /** The broker's shortest delay is a second. */
@@ -108,7 +108,7 @@ export class Claimer {
     const identity = { owner: run.head.id, fence: fences.next(attempt.seen) };
     const { lease, onDuplicate } = workerPolicy(run.definition);
     const { nonce = '', rerun } = run;
-    const { copy } = run.head;
+    const { copy, attempt: begun, expires } = run.head;
     const sent = clock.monotonic();
     const args = onDuplicate === 'coalesce' ? run.offer() : undefined;
     const claim = {
@@ -118,6 +118,8 @@ export class Claimer {
       lease,
       strategy: doneBy(run, onDuplicate),
       rerun: rerun > 0,
+      // A run that began waits for ever: whoever it leans on has to do so as well.
+      expires: begun === 1 ? expires : undefined,
       offer: args === undefined ? undefined : { args },
       ...identity,
     };
@@ -151,9 +153,31 @@ export class Claimer {
   /** Held by another task. A holder that publishes is no evidence: its message may not exist. */
   #refused(run: Run, attempt: Attempt, answer: Held): Step {
     const { holder } = answer;
+    const { definition } = run;
     if (holder.phase === 'publishing') return { kind: 'wait', ms: this.#backoff(1), seated: false };
-    const coalesce = workerPolicy(run.definition).onDuplicate === 'coalesce' && holder.phase !== 'kept';
-    return coalesce ? this.#handedOver(run, attempt, answer) : { kind: 'discarded', holder };
+    if (holder.phase === 'kept') return { kind: 'discarded', holder };
+    switch (workerPolicy(definition).onDuplicate) {
+      case 'discard':
+        return { kind: 'discarded', holder };
+      case 'coalesce':
+        return this.#handedOver(run, attempt, answer);
+      case 'requeue':
+        return this.#turn(run, holder);
+      case 'reject':
+        // What `@Task` rejects it rejects at enqueue: the caller of this message was told that it was enqueued.
+        return definition?.shouldCompute === undefined ? this.#turn(run, holder) : rejected(run, holder);
+    }
+  }
+
+  /**
+   * Every key has room for one: the others wait with the broker, each time half as long again as they have waited
+   * already, within bounds.
+   */
+  #turn(run: Run, { left }: Holder): Step {
+    const { clock, signals } = this.#parts;
+    signals.emit('lock:waiting', { ...run.event(), left });
+    const waited = clock.now() - (run.head.enqueuedAt ?? 0);
+    return parked(Math.min(waited / 2, LONGEST_TURN) * (0.5 + clock.random() / 2));
   }
 
   /**
@@ -209,4 +233,11 @@ export class Claimer {
     this.#parts.signals.emit('lock:lost', { ...run.event(), error });
     run.abort(error);
   }
+}
+
+function rejected(run: Run, { owner, phase }: Holder): Outcome {
+  const { task, key } = run.event();
+  const text = `${task}: the key ${key} is held by task ${owner} (${phase})`;
+  const error = new DuplicateTaskError(text, { task, key, holder: owner, phase });
+  return { kind: 'dead', code: error.code, error };
 }

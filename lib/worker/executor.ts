@@ -1,11 +1,12 @@
-import { pause, type Clock } from '../clock.js';
+import { pause } from '../clock.js';
 import { duration } from '../duration.js';
 import { RejectTask, RetryTask, TaskError, toError } from '../errors.js';
 import { backoff } from '../declarations/retry-policy.js';
 import type { Signals } from '../signals.js';
-import { runInScope } from '../task-context.js';
+import { Entry, runInScope } from '../task-context.js';
 import type { RetryPolicy, TaskDefinition } from '../task-definition.js';
 import type { Claimer } from './claim.js';
+import { expired, type ExpiryParts } from './expiry.js';
 import type { Outcome } from './outcome.js';
 import type { ResultKeeper } from './result-keeper.js';
 import { RunContext } from './run-context.js';
@@ -18,8 +19,7 @@ export interface Instances {
 }
 
 /** What an executor works with. */
-export interface ExecutorParts {
-  readonly clock: Clock;
+export interface ExecutorParts extends ExpiryParts {
   readonly signals: Signals;
   readonly claimer: Claimer;
   readonly keeper: ResultKeeper;
@@ -47,7 +47,12 @@ export class Executor {
   }
 
   async execute(run: Run, seat: Seat): Promise<Outcome> {
-    return (await this.#untilDue(run)) ?? (await this.#seated(run, seat)) ?? (await this.#keyed(run, seat));
+    return (
+      (await this.#untilDue(run)) ??
+      (await this.#seated(run, seat)) ??
+      (await expired(run, this.#parts)) ??
+      (await this.#keyed(run, seat))
+    );
   }
 
   /** Once more on the same delivery: newer arguments arrived during its run, and its key is still held for them. */
@@ -103,8 +108,9 @@ export class Executor {
     try {
       const service = await instances.of(definition);
       const method = Reflect.get(service, definition.method) as (...args: unknown[]) => unknown;
-      const context = new RunContext(run, signals);
-      const value = await runInScope({ context, app }, () => Reflect.apply(method, service, run.args));
+      const entry = new Entry(definition.service, definition.method);
+      const scope = { context: new RunContext(run, signals), app, entry };
+      const value = await runInScope(scope, () => Reflect.apply(method, service, run.args));
       return { error: undefined, value };
     } catch (thrown) {
       return { error: toError(thrown), value: undefined };

@@ -1,16 +1,28 @@
-import type { LogLevel, Signals } from '../signals.js';
+import type { MessageHead } from '../message.js';
+import type { LogLevel, RunEvent, Signals } from '../signals.js';
 import type { TaskContext, TaskLog } from '../task-context.js';
-import type { Run } from './run.js';
+import type { Lease } from './lease.js';
+
+/** What a context shows of a run: a delivery's, or that of a plain call. */
+export interface RunView {
+  readonly head: Pick<MessageHead, 'id' | 'task' | 'attempt' | 'enqueuedAt'>;
+  readonly lock: { readonly key: string } | undefined;
+  readonly lease: Lease | undefined;
+  readonly signal: AbortSignal;
+  readonly delivery: { readonly redelivered: boolean };
+  readonly rerun: number;
+  event(): RunEvent;
+}
 
 /** `taskContext()` of one run: a view of it, so that a run that never asks pays next to nothing. */
 export class RunContext implements TaskContext {
-  readonly #run: Run;
+  readonly #run: RunView;
   readonly #signals: Signals;
   readonly rerun: number;
   readonly attempt: number;
   readonly fence: number | undefined;
 
-  constructor(run: Run, signals: Signals) {
+  constructor(run: RunView, signals: Signals) {
     this.#run = run;
     this.#signals = signals;
     // What differs between two runs of one delivery: a body's late children must not take the next one's fence for theirs.

@@ -17,7 +17,7 @@ const owner = fc.constantFrom('a', 'b', 'c d');
 const identity = fc.record({ owner, fence });
 /** Nothing waits: a time of 0 has passed for the next command. */
 const time = fc.constantFrom(0, 60_000, 60_000, 300_000);
-const expires = fc.constantFrom(0, 5e12, 6e12);
+const expires = fc.constantFrom(0, 1, 5e12, 6e12);
 const offer = fc.option(fc.constantFrom({ args: '[1]' }, { args: '["two"]' }), { nil: undefined });
 
 const publishing = fc.record({ owner, fence, window: time, expires, offer });
@@ -62,6 +62,7 @@ const commands = fc.array(
     command('renew', actor, async (guard, key, a) => guard.renew(key, await mine(guard, key, a), a.ms)),
     command('hold', actor, async (guard, key, a) => guard.hold(key, await mine(guard, key, a), a.ms)),
     command('release', actor, async (guard, key, a) => guard.release(key, await mine(guard, key, a), a)),
+    command('expire', actor, async (guard, key, a) => guard.expire(key, (await mine(guard, key, a)).owner)),
     command('newest', actor, async (guard, key, a) => guard.newest(key, await mine(guard, key, a))),
     command('abandon', identity, (guard, key, given) => guard.abandon(key, given)),
   ),

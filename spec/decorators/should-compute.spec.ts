@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { ShouldCompute, Task, type ShouldComputeOptions } from '../../lib/index.js';
-import { ConfigError, DecoratorModeError, NotYetError } from '../../lib/errors.js';
+import { ConfigError, DecoratorModeError } from '../../lib/errors.js';
 import { define } from '../../lib/declarations/registry.js';
 import { only } from '../support/declare.js';
 
@@ -96,9 +96,9 @@ describe('@ShouldCompute', () => {
     }
   });
 
-  it('says what is not built yet', () => {
-    for (const onDuplicate of ['reject', 'requeue']) {
-      expect(() => declare({ key: 'x', onDuplicate })).to.throw(NotYetError, onDuplicate);
+  it('takes requeue and reject', () => {
+    for (const onDuplicate of ['requeue', 'reject']) {
+      expect(declare({ key: 'x', onDuplicate }).shouldCompute).to.include({ onDuplicate });
     }
   });
 

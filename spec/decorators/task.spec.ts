@@ -23,6 +23,7 @@ describe('@Task', () => {
       acksLate: true,
       retry: { attempts: 3, delay: 1000, factor: 2, maxDelay: 300_000, jitter: true },
       priority: undefined,
+      expires: undefined,
       keyText: undefined,
       unique: undefined,
       shouldCompute: undefined,
@@ -41,8 +42,15 @@ describe('@Task', () => {
       acksLate: false,
       retry: 1,
       priority: 9,
+      expires: '1h',
     });
-    expect(definition).to.include({ name: 'loans.recompute', queue: 'fast', acksLate: false, priority: 9 });
+    expect(definition).to.include({
+      name: 'loans.recompute',
+      queue: 'fast',
+      acksLate: false,
+      priority: 9,
+      expires: 3_600_000,
+    });
     expect(definition.unique).to.deep.equal({
       onDuplicate: 'discard',
       ttl: 3_600_000,
@@ -105,7 +113,9 @@ describe('@Task', () => {
     [{ unique: { kye: 'x' } }, /no option 'kye'; did you mean 'key'\?/],
     [{ unique: 'loan:<loan>' }, /<loan>.*parameters: loanId/],
     [{ onConnectionLoss: 'wait' }, /onConnectionLoss' is 'wait'/],
+    [{ unique: { key: 'x', onDuplicate: 'requeue' } }, /write @ShouldCompute\({ key, onDuplicate: 'requeue' }\)/],
     [{ thread: 1 }, /'thread' is 1/],
+    [{ expires: 0 }, /'expires' is 0; it takes a duration of at least 1 ms/],
     [{ uniqe: 'x' }, /no option 'uniqe'; did you mean 'unique'\? \(options: name, queue, unique,/],
     ['loan:<loanId>', /is 'loan:<loanId>'; it takes an object/],
     [[], /it takes an object/],
@@ -123,7 +133,6 @@ describe('@Task', () => {
     [{ timeLimit: '1m' }, 'timeLimit'],
     [{ thread: true }, 'thread'],
     [{ afterCommit: false }, 'afterCommit'],
-    [{ expires: '1h' }, 'expires'],
     [{ onConnectionLoss: 'finish' }, 'onConnectionLoss'],
   ];
   for (const [options, name] of unbuilt) {

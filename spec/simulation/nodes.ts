@@ -117,6 +117,10 @@ export class NodeGuard implements Guard {
     return (await this.#hold((guard) => guard.abandon(key, identity))) === 'ok' ? 'ok' : 'unknown';
   }
 
+  expire(key: string, owner: string): Promise<HoldAnswer> {
+    return this.#hold((guard) => guard.expire(key, owner));
+  }
+
   /** From every node that answers in time. */
   async newest(key: string, identity: Identity): Promise<KeptArguments | 'none' | 'unknown'> {
     type Answer = Awaited<ReturnType<Guard['newest']>>;

@@ -80,11 +80,13 @@ function superfluous(plan: Plan, ledger: Ledger): string[] {
   const first = (call: Enqueued): Body | undefined =>
     finishedAfter(call, ledger).find(({ version }) => version >= call.version);
   const needed = new Set(ledger.calls.map(first));
-  // A call that was still under way when the run before began may have been noted after it.
-  const late = ({ version, key, started }: Body): boolean => {
-    const before = ledger.bodies.findLast((body) => body.key === key && body.started < started);
-    const own = ledger.calls.find((call) => call.version === version);
-    return before !== undefined && own !== undefined && own.returned > before.started;
+  // Of two calls under way together either may be the newer.
+  const callOf = (body: Body | undefined): Enqueued | undefined =>
+    ledger.calls.find((call) => call.version === body?.version);
+  const late = (body: Body): boolean => {
+    const before = callOf(ledger.bodies.findLast(({ key, started }) => key === body.key && started < body.started));
+    const own = callOf(body);
+    return before !== undefined && own !== undefined && before !== own && own.returned > before.called;
   };
   const extra = ledger.bodies.filter((body) => body.end === 'good' && !needed.has(body) && !late(body));
   return extra.map(

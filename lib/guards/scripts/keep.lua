@@ -31,4 +31,13 @@ function arrows.hold()
   return mine and r.p == 'q' and 1
 end
 
+-- Whoever leans on a waiting record, or leaves arguments there, has moved or taken away its time. The fence says nothing.
+function arrows.expire()
+  local waits = r.o == owner and (r.p == 'p' or r.p == 'q')
+  if waits and r.e and number('e') <= now then
+    return write(free(math.max(number('f'), number('l')), newest()))
+  end
+  return (r.o or r.a or r.d == owner) and refuse('UQMARKED', 'it must run')
+end
+
 return arrows[arrow]() or refuse('UQLOST', 'not held so')

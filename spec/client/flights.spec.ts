@@ -1,0 +1,24 @@
+import { expect } from 'chai';
+import type { Call } from '../../lib/client/call.js';
+import { Flight } from '../../lib/client/flights.js';
+
+const holder = { id: 'leader', phase: 'queued' as const };
+
+/** What a newcomer of that `expires` learns from a leader of the other, which it joined in time. */
+async function join(leader: number | undefined, newcomer: number | undefined) {
+  const passenger = (order: number, expires: number | undefined) => ({ order, call: { expires } as Call });
+  const flight = new Flight(passenger(1, leader));
+  const joined = flight.join(passenger(2, newcomer));
+  flight.land({ holder, enqueued: true, coalesced: false });
+  return (await joined)?.holder;
+}
+
+describe('concurrent enqueues of one key', () => {
+  it('cover each other, but none that may wait longer than the leader', async () => {
+    expect(await join(undefined, undefined)).to.equal(holder);
+    expect(await join(undefined, 5)).to.equal(holder);
+    expect(await join(5, 5)).to.equal(holder);
+    expect(await join(5, 6)).to.equal(undefined);
+    expect(await join(5, undefined)).to.equal(undefined);
+  });
+});
