@@ -154,6 +154,24 @@ describe('solotask/testing', () => {
     expect(dead.map(({ error: thrown }) => thrown)).to.deep.equal([gone]);
   });
 
+  it('runs every drain on the same instance of a class', async () => {
+    class Counter {
+      count = 0;
+
+      @Task()
+      async up() {
+        this.count++;
+        if (this.count === 2) throw new RejectTask(`count is ${this.count}`);
+      }
+    }
+    const app = open({ services: [Counter] });
+    await app.tasks(Counter).up();
+    await app.drain();
+    await app.tasks(Counter).up();
+    const { dead } = await app.drain({ allowDead: true });
+    expect(dead[0]?.error.message).to.equal('count is 2');
+  });
+
   it('ends a drain that would have no end', async () => {
     class Polls {
       @Task()

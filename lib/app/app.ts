@@ -44,6 +44,8 @@ export class App {
   #clock: Clock;
   #rehearsal: Rehearsal | undefined;
   #registry: Registry | undefined;
+  /** Of all its workers: one instance per class. */
+  #instances: Instances | undefined;
   #links: Promise<Links> | undefined;
   readonly #closing = new AbortController();
   #closed: Promise<void> | undefined;
@@ -170,7 +172,7 @@ export class App {
     const handle = new WorkerHandle(workerSettings(options, this.#resolve()), async (settings) => {
       const registry = this.#resolve();
       const links = await this.#open();
-      const instances = new Instances(this.#settings.services(), this.#settings.container);
+      const instances = (this.#instances ??= new Instances(this.#settings.services(), this.#settings.container));
       const { namespace, publishTimeout } = this.#settings;
       const parts = {
         ...links,
