@@ -85,7 +85,8 @@ function rehearse(app: App): (inline: boolean) => void {
   const broker = new WatchedBroker(clock);
   const locks = new MemoryLocks();
   const ledger = new Ledger(app);
-  const parts = { app, clock, broker, ledger };
+  const queues = (): string[] => broker.workQueues.filter((name) => !broker.foreign.has(name));
+  const parts = { app, clock, broker, ledger, queues };
   const crew = new Crew(parts);
   let inline = false;
   broker.stored = (queue, frame) => ledger.record(queue, frame);

@@ -172,6 +172,32 @@ describe('solotask/testing', () => {
     expect(dead[0]?.error.message).to.equal('count is 2');
   });
 
+  it('knows the options of a call, runs what names another queue, and keeps what is sent to somebody else', async () => {
+    const ran: string[] = [];
+    class Loans {
+      @Task({ unique: 'loan:<loanId>' })
+      async recompute(loanId: number) {
+        ran.push(`${loanId} ${taskContext().key}`);
+        if (loanId === 1) await app.enqueueMany(Loans, 'recompute', [[2], [2], [3]], { queue: 'slow' });
+        return loanId * 2;
+      }
+    }
+    const app = open({ services: [Loans], results: 'redis://nobody.invalid' });
+    const at = new Date(Date.now() + 3_600_000);
+    const receipt = await app.tasks(Loans, { key: 'own', headers: { trace: 'a1' }, at }).recompute(1);
+    await app.send('loans.audit', { args: [42], queue: 'celery' });
+    expect(app.enqueued(Loans, 'recompute')[0]).to.deep.include({ key: 'own', headers: { trace: 'a1' } });
+    expect(app.enqueued(Loans, 'recompute')[0]?.delay).to.be.closeTo(3_600_000, 1_000);
+    expect(app.enqueued().map(({ task, queue, args }) => [task, queue, args])).to.deep.include([
+      'loans.audit',
+      'celery',
+      [42],
+    ]);
+    expect(await app.drain()).to.deep.include({ succeeded: 3, discarded: 1, dead: [] });
+    expect(ran).to.deep.equal(['1 own', '2 loan:2', '3 loan:3']);
+    expect(await receipt.result()).to.equal(2);
+  });
+
   it('ends a drain that would have no end', async () => {
     class Polls {
       @Task()

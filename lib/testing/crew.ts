@@ -12,6 +12,8 @@ export interface CrewParts {
   readonly clock: TestClock;
   readonly broker: MemoryBroker;
   readonly ledger: Ledger;
+  /** The queues of the app, without those of somebody else. */
+  queues(): readonly string[];
 }
 
 /** Nothing moved for so many turns of the event loop, and no body runs: only time can move it. */
@@ -25,8 +27,7 @@ export class Crew {
   /** How many wait inside the body of a task, by its id. */
   readonly #waiting = new Map<string, number>();
   #onDuty = 0;
-  #worker: Promise<AppWorker> | undefined;
-  #live: AppWorker | undefined;
+  readonly #workers: AppWorker[] = [];
   #closed = false;
 
   constructor(parts: CrewParts) {
@@ -71,6 +72,7 @@ export class Crew {
       for (let still = 0; !done(still >= STILL); still = this.#busy() ? 0 : still + 1) {
         check();
         if (this.#closed) throw new ClosedError('the test app was closed while tasks ran');
+        await this.#cover(concurrency);
         if (still >= STILL) await this.#skip(end);
         await pause(systemClock, 0);
       }
@@ -82,29 +84,27 @@ export class Crew {
   async #enter(concurrency: number): Promise<void> {
     this.#onDuty += 1;
     try {
-      await (this.#worker ??= this.#start(concurrency));
+      await this.#parts.app.connect();
+      await this.#cover(concurrency);
     } catch (error) {
       await this.#leave();
       throw error;
     }
   }
 
-  /** Every queue that the app declares, those of no task of its own as well: one call may name another queue. */
-  async #start(concurrency: number): Promise<AppWorker> {
-    const { app, broker } = this.#parts;
-    await app.connect();
-    this.#live = app.worker({ queues: broker.workQueues, concurrency });
-    await this.#live.start();
-    return this.#live;
+  /** A worker for the queues that have none: one call may name a queue that no task has. */
+  async #cover(concurrency: number): Promise<void> {
+    const covered = new Set(this.#workers.flatMap(({ settings }) => settings.queues));
+    const queues = this.#parts.queues().filter((name) => !covered.has(name));
+    if (queues.length === 0) return;
+    const worker = this.#parts.app.worker({ queues, concurrency });
+    this.#workers.push(worker);
+    await worker.start();
   }
 
   async #leave(): Promise<void> {
     this.#onDuty -= 1;
-    if (this.#onDuty > 0) return;
-    const worker = this.#live;
-    this.#worker = undefined;
-    this.#live = undefined;
-    await worker?.stop();
+    if (this.#onDuty === 0) await Promise.all(this.#workers.splice(0).map((worker) => worker.stop()));
   }
 
   #wait(parent: string | undefined, change: 1 | -1): void {
@@ -118,8 +118,8 @@ export class Crew {
 
   /** Whether something would go on before `end`, if only time passed. */
   #mayMove(end: number | undefined): boolean {
-    const { broker } = this.#parts;
-    return this.#next(end) !== undefined || (this.#idle && broker.workQueues.some((name) => broker.ready(name) > 0));
+    const { broker, queues } = this.#parts;
+    return this.#next(end) !== undefined || (this.#idle && queues().some((name) => broker.ready(name) > 0));
   }
 
   async #skip(end: number | undefined): Promise<void> {
@@ -137,7 +137,8 @@ export class Crew {
 
   /** No delivery waits: those that are under way are bodies, and what these wait for comes by the broker. */
   get #idle(): boolean {
-    return (this.#live?.running ?? 0) <= this.#parts.ledger.running.size;
+    const open = this.#workers.reduce((sum, { running }) => sum + running, 0);
+    return open <= this.#parts.ledger.running.size;
   }
 }
 
