@@ -38,6 +38,7 @@ describe('solotask/testing', () => {
     const app = open({ services: [Loans] });
     const { id } = await app.tasks(Loans).recompute(42, new Date('2026-01-02'));
     await tasks(Loans).recompute(42, new Date());
+    await sleep(10);
     await app.tasks(Loans, { delay: '5m' }).report(7);
 
     const [call, ...others] = app.enqueued(Loans, 'recompute');
@@ -184,6 +185,7 @@ describe('solotask/testing', () => {
     }
     const app = open({ services: [Loans], results: 'redis://nobody.invalid' });
     const at = new Date(Date.now() + 3_600_000);
+    await sleep(20);
     const receipt = await app.tasks(Loans, { key: 'own', headers: { trace: 'a1' }, at }).recompute(1);
     await app.send('loans.audit', { args: [42], queue: 'celery' });
     expect(app.enqueued(Loans, 'recompute')[0]).to.deep.include({ key: 'own', headers: { trace: 'a1' } });

@@ -13,7 +13,7 @@ export interface CrewParts {
   readonly broker: MemoryBroker;
   readonly ledger: Ledger;
   /** The queues of the app, without those of somebody else. */
-  queues(): readonly string[];
+  readonly queues: () => readonly string[];
 }
 
 /** Nothing moved for so many turns of the event loop, and no body runs: only time can move it. */

@@ -10,15 +10,16 @@ interface Alarm {
 /** A timer that lies further ahead must not keep the process of a finished suite alive, ms: such time is skipped. */
 const NEAR = 1_000;
 
-/** The machine's clock, which can be put forward: timers fire at their time, or in its order when it is skipped. */
+/** A clock that can be put forward. Timers fire after their real time, or in its order when it is skipped. */
 export class TestClock implements Clock {
   readonly #alarms = new Set<Alarm>();
   #skipped = 0;
+  #wall = systemClock.now();
   #skipping: Promise<void> | undefined;
 
-  /** Whole, as messages carry it. */
+  /** Stands still but for what is skipped, so that a delay of a week is a week to the millisecond. */
   now(): number {
-    return Math.floor(systemClock.now() + this.#skipped);
+    return this.#wall;
   }
 
   monotonic(): number {
@@ -56,21 +57,22 @@ export class TestClock implements Clock {
 
   /** Puts the clock forward. While it is being put forward, another call waits for that and skips nothing. */
   skip(ms: number): Promise<void> {
-    return (this.#skipping ??= this.#skip(this.monotonic() + ms).finally(() => (this.#skipping = undefined)));
+    return (this.#skipping ??= this.#skip(ms).finally(() => (this.#skipping = undefined)));
   }
 
-  async #skip(end: number): Promise<void> {
-    for (let alarm = this.#first(); alarm !== undefined && alarm.at <= end; alarm = this.#first()) {
-      this.#reach(alarm.at);
+  async #skip(ms: number): Promise<void> {
+    const [wall, begin] = [this.#wall, this.monotonic()];
+    const reach = (at: number): void => {
+      this.#skipped += Math.max(0, at - this.monotonic());
+      this.#wall = Math.max(this.#wall, wall + Math.round(at - begin));
+    };
+    for (let alarm = this.#first(); alarm !== undefined && alarm.at <= begin + ms; alarm = this.#first()) {
+      reach(alarm.at);
       alarm.fire();
       // What it sets off may set timers that come before the next: a lease that is renewed, say.
       await pause(systemClock, 0);
     }
-    this.#reach(end);
-  }
-
-  #reach(at: number): void {
-    this.#skipped += Math.max(0, at - this.monotonic());
+    reach(begin + ms);
   }
 
   #first(): Alarm | undefined {
