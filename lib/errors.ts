@@ -119,6 +119,9 @@ export class PayloadError extends TaskError {
   }
 }
 
+/** Tasks died while a test drained its app; `cause` is what the first of them threw. */
+export class DeadTasksError extends kind('DEAD_TASKS') {}
+
 /** Thrown by a task: run me again. `delay` (ms or `'10s'`) replaces the back-off of the retry policy. */
 export class RetryTask extends TaskError {
   readonly delay: number | string | undefined;

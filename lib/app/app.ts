@@ -1,17 +1,18 @@
 import { appSettings, type AppOptions, type AppSettings } from './app-options.js';
-import { appOf, bind, unbind } from './binding.js';
+import { appOf, bind, prefer, unbind } from './binding.js';
 import { batchSettings, callSettings, type BatchOptions, type CallOptions } from './call-options.js';
 import { sendSettings, type SendOptions } from './send-options.js';
 import { addressee } from './direct-calls.js';
 import { prepare, prepareAll, prepareNamed, type Call } from '../client/call.js';
 import type { Receipt } from '../client/receipt.js';
 import { systemClock, type Clock } from '../clock.js';
-import { ClosedError, NotYetError } from '../errors.js';
+import { ClosedError, ConfigError, NotYetError } from '../errors.js';
 import { checkName } from '../options.js';
 import { Instances } from './instances.js';
 import { closeLinks, openLinks, type Links } from './links.js';
 import { Registry } from '../declarations/registry.js';
 import { Signals, type EventName, type Listener } from '../signals.js';
+import { REHEARSE, type Rehearsal } from './rehearsal.js';
 import { makeStub, type ReceiptOf, type Stub } from './stub.js';
 import type { Class, TaskDefinition } from '../task-definition.js';
 import { answerDirectCalls, type DirectCall } from '../declarations/guarded-method.js';
@@ -45,12 +46,15 @@ export interface AppWorker {
 export class App {
   readonly [APP] = 1;
   readonly #signals = new Signals();
-  readonly #clock: Clock;
   readonly #workers = new Set<WorkerHandle>();
   /** Plain calls under way. */
   readonly #calls = new Set<Promise<unknown>>();
   #settings: AppSettings;
+  #clock: Clock;
+  #rehearsal: Rehearsal | undefined;
   #registry: Registry | undefined;
+  /** Of all its workers: one instance per class. */
+  #instances: Instances | undefined;
   #links: Promise<Links> | undefined;
   readonly #closing = new AbortController();
   #closed: Promise<void> | undefined;
@@ -65,6 +69,22 @@ export class App {
   defaults({ broker, locks }: Pick<AppOptions, 'broker' | 'locks'>): void {
     const { broker: ownBroker, locks: ownLocks } = this.#settings;
     this.#settings = { ...this.#settings, broker: ownBroker || broker, locks: ownLocks || locks };
+  }
+
+  /**
+   * For solotask/testing: memory parts and a clock instead of what the code and the environment say.
+   * @internal
+   * @throws ConfigError when the app is in use.
+   */
+  [REHEARSE](rehearsal: Rehearsal): void {
+    if (this.#links !== undefined || this.#workers.size > 0 || this.#closed !== undefined) {
+      throw new ConfigError('testApp() was given an app that is in use or closed: call it before the first enqueue');
+    }
+    const results = this.#settings.results !== undefined && this.#settings.results !== false;
+    this.#settings = { ...this.#settings, broker: 'memory:', locks: 'memory:', results };
+    this.#clock = rehearsal.clock;
+    this.#rehearsal = rehearsal;
+    prefer(this);
   }
 
   /** Broker and locks as the code (or a runner) gave them, without connecting; undefined where nobody did. */
@@ -161,7 +181,7 @@ export class App {
     const handle = new WorkerHandle(workerSettings(options, this.#resolve()), async (settings) => {
       const registry = this.#resolve();
       const links = await this.#open();
-      const instances = new Instances(this.#settings.services(), this.#settings.container);
+      const instances = (this.#instances ??= new Instances(this.#settings.services(), this.#settings.container));
       const { namespace, publishTimeout } = this.#settings;
       const parts = {
         ...links,
@@ -248,7 +268,8 @@ export class App {
     if (this.#closed !== undefined) return Promise.reject(new ClosedError('the app is closed'));
     if (this.#links !== undefined) return this.#links;
     const closed = this.#closing.signal;
-    const parts = { settings: this.#settings, clock: this.#clock, signals: this.#signals, name, closed };
+    const shared = { settings: this.#settings, clock: this.#clock, signals: this.#signals, rehearsal: this.#rehearsal };
+    const parts = { ...shared, name, closed };
     const opening = Promise.resolve().then(() => openLinks({ ...parts, registry: this.#resolve() }, timeout));
     opening.catch(() => (this.#links = undefined));
     return (this.#links = opening);

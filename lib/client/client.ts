@@ -40,6 +40,8 @@ export interface ClientParts {
   readonly reader: ResultReader | undefined;
   /** Queues that are declared. */
   readonly declared: ReadonlySet<string>;
+  /** For tests that run tasks inline: called with each receipt before its caller gets it. */
+  readonly run?: ((receipt: Receipt) => Promise<Receipt>) | undefined;
 }
 
 /** A call that is being enqueued. */
@@ -98,8 +100,9 @@ export class Client {
   /** Resolves once the broker has the message, or a holder that covers the call is known. `publishTimeout` begins now. */
   async submit(call: Call): Promise<Receipt> {
     this.#refuseClosed(call.task);
-    const { clock, publishTimeout } = this.#parts;
-    return this.#track(this.#submit({ call, order: this.#orders++, deadline: clock.monotonic() + publishTimeout }));
+    const { clock, publishTimeout, run } = this.#parts;
+    const work = this.#submit({ call, order: this.#orders++, deadline: clock.monotonic() + publishTimeout });
+    return this.#track(run === undefined ? work : work.then(run));
   }
 
   /**

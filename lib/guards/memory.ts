@@ -35,6 +35,11 @@ export class MemoryLocks {
     return this.#entries.size;
   }
 
+  /** Forgets every key. */
+  clear(): void {
+    this.#entries.clear();
+  }
+
   read(key: string, now: number): LockRecord | undefined {
     const entry = this.#entries.get(key);
     return entry !== undefined && now < entry.until ? entry.record : undefined;

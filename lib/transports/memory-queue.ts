@@ -67,6 +67,13 @@ export class MemoryQueue {
     this.#changed(this);
   }
 
+  /** Forgets what is ready. */
+  clear(): void {
+    this.#fresh = [];
+    this.#head = 0;
+    this.#returned = [];
+  }
+
   attach(consumer: MemoryConsumer): void {
     this.#consumers.push(consumer);
     this.#changed(this);
