@@ -50,7 +50,8 @@ export class DeadLetters {
     let total = 0;
     for (const queue of queues) {
       total += (await this.#parts.transport.figures(deadQueue(queue))).ready;
-      await this.#each(queue, async ({ frame }) => letters.length < limit && letters.push(viewOf(frame, queue)) > 0);
+      if (letters.length >= limit) continue;
+      await this.#each(queue, async ({ frame }) => letters.push(viewOf(frame, queue)) < limit);
     }
     return { letters, total };
   }
