@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { createInterface } from 'node:readline/promises';
 import type { Readable, Writable } from 'node:stream';
 import { UsageError } from './exit.js';
@@ -19,8 +20,11 @@ export async function agreed(question: string, yes: boolean, { input, output }: 
   if (yes) return true;
   if (input.isTTY !== true) throw new UsageError(`${question} There is no terminal to ask at: add --yes`);
   const reader = createInterface({ input, output });
+  // The terminal may be closed instead of an answer: readline would wait for ever.
+  const closed = once(reader, 'close').then(() => '');
   try {
-    return /^y(es)?$/i.test((await reader.question(`${question} [y/N] `)).trim());
+    const answer = await Promise.race([reader.question(`${question} [y/N] `), closed]);
+    return /^y(es)?$/i.test(answer.trim());
   } finally {
     reader.close();
   }

@@ -37,5 +37,5 @@ function runs({ workers: found }: Overview): string {
   const rows = found.flatMap(({ name, runs: own }) =>
     own.map(({ task, key, id, since }) => [task, key ?? '-', id.slice(0, 8), name, ago(since)]),
   );
-  return rows.length === 0 ? '' : records(['running', 'key', 'id', 'worker', 'since'], rows, look(1, 0, 3));
+  return rows.length === 0 ? '' : records(['task', 'key', 'id', 'worker', 'since'], rows, look(1, 0, 3));
 }

@@ -1,7 +1,7 @@
 import { Reservation } from '../client/reservation.js';
 import { revive } from '../celery-protocol.js';
 import { DEFAULT_POLICY, PUBLISH_WINDOW, recordName } from '../declarations/uniqueness.js';
-import { PublishOutcomeUnknownError, toError } from '../errors.js';
+import { BrokerUnavailableError, PublishOutcomeUnknownError, toError } from '../errors.js';
 import type { Identity, Phase } from '../guard.js';
 import type { MessageHead } from '../message.js';
 import { deadQueue, type Delivery, type Pull } from '../transport.js';
@@ -93,7 +93,7 @@ export class DeadLetters {
         const letter = viewOf(delivery.frame, queue);
         if (!chosen(letter, which)) return true;
         const end = await act(letter, delivery);
-        if (end.end === 'retried' || end.end === 'dropped') delivery.ack();
+        if (end.end === 'retried' || end.end === 'dropped') acked(delivery);
         tell(end);
         return true;
       });
@@ -182,6 +182,12 @@ export class DeadLetters {
     const fresh = revive(frame, { id, parentId: head.id, at: clock.now(), lock });
     return transport.publish({ queue, frame: fresh, timeout: Math.min(publishTimeout, LONGEST_PUBLISH) });
   }
+}
+
+/** A letter that comes back was neither dropped nor, as far as anybody can see here, retried. */
+function acked(delivery: Delivery): void {
+  if (delivery.ack() === 'settled') return;
+  throw new BrokerUnavailableError(`the link to '${delivery.queue}' was lost`, { queue: delivery.queue });
 }
 
 const chosen = ({ id }: DeadLetterView, which: Choice): boolean =>

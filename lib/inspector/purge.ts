@@ -1,4 +1,4 @@
-import { TaskError, UnreadableMessageError } from '../errors.js';
+import { BrokerUnavailableError, UnreadableMessageError } from '../errors.js';
 import { readDelivery, type Run } from '../worker/run.js';
 import { Claimer } from '../worker/claim.js';
 import { Seat } from '../worker/seat.js';
@@ -67,7 +67,7 @@ export class Purge {
     const run = readDelivery(delivery, registry, namespace);
     try {
       if (await this.#freed(run, seat)) {
-        if (delivery.ack() === 'stale') throw new TaskError('GIVEN_BACK', 'the link to the queue was lost');
+        if (delivery.ack() === 'stale') throw new BrokerUnavailableError(`the link to '${delivery.queue}' was lost`);
         count.dropped++;
         if (run.problem instanceof UnreadableMessageError) count.unreadable++;
       } else count.left++;
