@@ -2,7 +2,7 @@ import type { Inspector } from '../inspector/inspector.js';
 import type { DeadLetterView } from '../inspector/dead-letter.js';
 import type { Choice, DeadLetterEnd } from '../inspector/dead-letters.js';
 import { agreed } from './ask.js';
-import { EXIT, oneLine, UsageError } from './exit.js';
+import { asUsage, EXIT, oneLine, UsageError } from './exit.js';
 import type { DeadFlags } from './operator-commands.js';
 import { ago, columns, many, moment, paint, printJson, progress } from './out.js';
 import { print } from './print.js';
@@ -11,12 +11,12 @@ import { queuesAsked, withApp } from './with-app.js';
 
 /** `task-worker dead`: what nothing more could be done for. */
 export async function dead(options: DeadFlags): Promise<number> {
-  if (options.act === 'retry' || options.act === 'drop') checkChoice(options);
+  if (options.act !== 'ls') checkChoice(options);
   return withApp(options, async (app) => {
     const queues = queuesAsked(app, options.queues);
     const inspector = await app.inspector();
     if (options.act === 'ls') return list(inspector, queues, options);
-    if (options.act === 'show') return show(await one(inspector, queues, options.ids[0] ?? ''), options);
+    if (options.act === 'show') return show(inspector, queues, options);
     return settle(inspector, queues, options);
   });
 }
@@ -51,17 +51,12 @@ async function list(inspector: Inspector, queues: readonly string[], { limit, js
   return EXIT.ok;
 }
 
-/** The dead letter that is meant; of copies of one the first. */
-async function one(inspector: Inspector, queues: readonly string[], id: string): Promise<DeadLetterView> {
-  const found = await inspector.dead.find(queues, id);
-  const [letter] = found;
-  if (letter === undefined) throw new UsageError(`there is no dead letter ${id} in ${queues.join(', ')} (see dead ls)`);
-  const others = new Set(found.map((other) => other.id));
-  if (others.size === 1) return letter;
-  throw new UsageError(`${others.size} dead letters begin with ${id}: name more of it`);
-}
-
-async function show(letter: DeadLetterView, { json }: DeadFlags): Promise<number> {
+async function show(
+  inspector: Inspector,
+  queues: readonly string[],
+  { ids: [id = ''], json }: DeadFlags,
+): Promise<number> {
+  const letter = await inspector.dead.show(queues, id).catch(asUsage);
   if (json) await printJson(letter);
   else {
     const { stack } = letter;
@@ -89,24 +84,19 @@ const about = (letter: DeadLetterView): [string, string | undefined][] => [
 
 async function settle(inspector: Inspector, queues: readonly string[], options: DeadFlags): Promise<number> {
   const { act, all, json } = options;
-  const which: Choice = all ? 'all' : await wholeIds(inspector, queues, options.ids);
+  const which: Choice = all ? 'all' : options.ids;
   if (act === 'drop' && !(await agreed(await question(inspector, queues, which), options.yes))) return EXIT.failed;
   const ends: DeadLetterEnd[] = [];
-  await inspector.dead[act === 'drop' ? 'drop' : 'retry'](queues, which, (end) => {
+  const tell = (end: DeadLetterEnd): void => {
     ends.push(end);
     progress(`${ends.length} done`);
-  });
+  };
+  const { dead: letters } = inspector;
+  await (act === 'drop' ? letters.drop(queues, which, tell) : letters.retry(queues, which, tell)).catch(asUsage);
   progress('');
   if (json) await printJson(ends.map(plain));
   else await print(summary(ends, act));
   return ends.some(({ end }) => end === 'failed') ? EXIT.failed : EXIT.ok;
-}
-
-/** Looked up first, so that a beginning that fits two changes nothing. */
-async function wholeIds(inspector: Inspector, queues: readonly string[], ids: readonly string[]): Promise<string[]> {
-  const whole: string[] = [];
-  for (const id of ids) whole.push((await one(inspector, queues, id)).id ?? id);
-  return whole;
 }
 
 async function question(inspector: Inspector, queues: readonly string[], which: Choice): Promise<string> {

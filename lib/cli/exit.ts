@@ -54,5 +54,11 @@ export const explained = (error: Error): string => oneLine(error.message) + (ADV
 /** Its text says it all. */
 export const foreseen = (error: Error): boolean => (codeOf(error) ?? '') in CODES;
 
+/** For calls whose arguments came from the command line. */
+export function asUsage(thrown: unknown): never {
+  const error = toError(thrown);
+  throw codeOf(error) === 'CONFIG' ? new UsageError(error.message, error) : error;
+}
+
 /** An error's text without line breaks and other control characters. */
 export const oneLine = (text: string): string => text.replace(/\s*\p{Cc}+\s*/gu, ' ').trim();

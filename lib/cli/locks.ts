@@ -1,6 +1,6 @@
 import type { App } from '../app/app.js';
 import type { LockView } from '../inspector/locks.js';
-import { EXIT, UsageError } from './exit.js';
+import { asUsage, EXIT, UsageError } from './exit.js';
 import type { LocksFlags } from './operator-commands.js';
 import { columns, moment, paint, printJson, span, ago } from './out.js';
 import { print } from './print.js';
@@ -37,19 +37,13 @@ const left = (lock: LockView): string => (lock.left > 0 ? span(lock.left) : 'end
 
 async function show(app: App, { key, json }: LocksFlags): Promise<number> {
   const lock = await find(app, key);
-  if (json) await printJson(lock);
+  if (json) await printJson(lock ?? null);
   else await print(lock === undefined ? `nothing is known of ${key}\n` : facts(about(lock), paint));
   return lock === undefined ? EXIT.failed : EXIT.ok;
 }
 
 async function find(app: App, key: string): Promise<LockView | undefined> {
-  const inspector = await app.inspector();
-  try {
-    return await inspector.locks.show(key);
-  } catch (thrown) {
-    if ((thrown as { code?: unknown }).code !== 'CONFIG') throw thrown;
-    throw new UsageError((thrown as Error).message, thrown);
-  }
+  return (await app.inspector()).locks.show(key).catch(asUsage);
 }
 
 function about(lock: LockView): [string, string | undefined][] {

@@ -1,7 +1,7 @@
 import { Reservation } from '../client/reservation.js';
 import { revive } from '../celery-protocol.js';
 import { DEFAULT_POLICY, PUBLISH_WINDOW, recordName } from '../declarations/uniqueness.js';
-import { BrokerUnavailableError, PublishOutcomeUnknownError, toError } from '../errors.js';
+import { BrokerUnavailableError, ConfigError, PublishOutcomeUnknownError, toError } from '../errors.js';
 import type { Identity, Phase } from '../guard.js';
 import type { MessageHead } from '../message.js';
 import { deadQueue, type Delivery, type Pull } from '../transport.js';
@@ -27,6 +27,12 @@ export type DeadLetterEnd =
 
 /** Told of each end as it comes: thousands take a while. */
 export type Told = (end: DeadLetterEnd) => void;
+
+/** A dead letter in hand. */
+interface Taken {
+  readonly letter: DeadLetterView;
+  readonly delivery: Delivery;
+}
 
 /** A publish must be decided while its window is open. */
 const LONGEST_PUBLISH = PUBLISH_WINDOW - 1_000;
@@ -56,20 +62,15 @@ export class DeadLetters {
     return { letters, total };
   }
 
-  /** Those with this id, or an id that begins so. Taken and put back, as by `list`. */
-  async find(queues: readonly string[], id: string): Promise<readonly DeadLetterView[]> {
-    const letters: DeadLetterView[] = [];
-    for (const queue of queues) {
-      await this.#each(queue, async ({ frame }) => {
-        const letter = viewOf(frame, queue);
-        if (letter.id?.startsWith(id) === true) letters.push(letter);
-        return true;
-      });
-    }
-    return letters;
+  /**
+   * The one with this id, or an id that begins so. Taken and put back, as by `list`.
+   * @throws ConfigError when there is none, or the beginning fits several.
+   */
+  async show(queues: readonly string[], id: string): Promise<DeadLetterView> {
+    return this.#withChosen(queues, [id], async ([first]) => (first as Taken).letter);
   }
 
-  /** Takes them off their queues for good. */
+  /** Takes them off their queues for good. @throws ConfigError as `show`, before anything is dropped. */
   drop(queues: readonly string[], which: Choice, tell: Told): Promise<void> {
     return this.#settle(queues, which, tell, async (letter) => ({ end: 'dropped', letter }));
   }
@@ -77,6 +78,7 @@ export class DeadLetters {
   /**
    * Publishes each under a new id to the queue it came from, through the lock as an enqueue does, and takes it off the
    * dead letters after the broker's confirm. A crash in between leaves it in both.
+   * @throws ConfigError as `show`, before anything is published.
    */
   retry(queues: readonly string[], which: Choice, tell: Told): Promise<void> {
     return this.#settle(queues, which, tell, (letter, delivery) => this.#retry(letter, delivery));
@@ -88,15 +90,45 @@ export class DeadLetters {
     tell: Told,
     act: (letter: DeadLetterView, delivery: Delivery) => Promise<DeadLetterEnd>,
   ): Promise<void> {
-    for (const queue of queues) {
-      await this.#each(queue, async (delivery) => {
-        const letter = viewOf(delivery.frame, queue);
-        if (!chosen(letter, which)) return true;
-        const end = await act(letter, delivery);
-        if (end.end === 'retried' || end.end === 'dropped') acked(delivery);
-        tell(end);
-        return true;
+    const use = async ({ letter, delivery }: Taken): Promise<true> => {
+      const end = await act(letter, delivery);
+      if (end.end === 'retried' || end.end === 'dropped') acked(delivery);
+      tell(end);
+      return true;
+    };
+    if (which === 'all') {
+      for (const queue of queues) {
+        await this.#each(queue, (delivery) => use({ letter: viewOf(delivery.frame, queue), delivery }));
+      }
+    } else {
+      await this.#withChosen(queues, which, async (found) => {
+        for (const taken of found) await use(taken);
       });
+    }
+  }
+
+  /** Looks at all of them first, so that a beginning that fits two changes nothing. They go back when `use` has ended. */
+  async #withChosen<T>(
+    queues: readonly string[],
+    ids: readonly string[],
+    use: (found: readonly Taken[]) => Promise<T>,
+  ): Promise<T> {
+    const found: Taken[] = [];
+    const pulls: Pull[] = [];
+    try {
+      for (const queue of queues) {
+        const pull = await this.#parts.transport.pull(deadQueue(queue));
+        pulls.push(pull);
+        await walk(pull, Infinity, async (delivery) => {
+          const letter = viewOf(delivery.frame, queue);
+          if (ids.some((id) => letter.id?.startsWith(id) === true)) found.push({ letter, delivery });
+          return true;
+        });
+      }
+      for (const id of ids) checkOne(id, found, queues);
+      return await use(found);
+    } finally {
+      await Promise.all(pulls.map((pull) => pull.close()));
     }
   }
 
@@ -107,16 +139,9 @@ export class DeadLetters {
     if (ready === 0) return;
     const pull = await this.#parts.transport.pull(name);
     try {
-      await this.#walk(pull, ready, use);
+      await walk(pull, ready, use);
     } finally {
       await pull.close();
-    }
-  }
-
-  async #walk(pull: Pull, most: number, use: (delivery: Delivery) => Promise<boolean>): Promise<void> {
-    for (let count = 0; count < most; count++) {
-      const delivery = await pull.next();
-      if (delivery === undefined || !(await use(delivery))) return;
     }
   }
 
@@ -190,5 +215,18 @@ function acked(delivery: Delivery): void {
   throw new BrokerUnavailableError(`the link to '${delivery.queue}' was lost`, { queue: delivery.queue });
 }
 
-const chosen = ({ id }: DeadLetterView, which: Choice): boolean =>
-  which === 'all' || (id !== undefined && which.some((begin) => id.startsWith(begin)));
+async function walk(pull: Pull, most: number, use: (delivery: Delivery) => Promise<boolean>): Promise<void> {
+  for (let count = 0; count < most; count++) {
+    const delivery = await pull.next();
+    if (delivery === undefined || !(await use(delivery))) return;
+  }
+}
+
+function checkOne(id: string, found: readonly Taken[], queues: readonly string[]): void {
+  const fitting = new Set(found.map(({ letter }) => letter.id).filter((other) => other?.startsWith(id)));
+  if (fitting.size === 1) return;
+  const where = queues.join(', ');
+  const text =
+    fitting.size === 0 ? `there is no dead letter ${id} of ${where}` : `several dead letters begin with ${id}`;
+  throw new ConfigError(text, { id, queues });
+}

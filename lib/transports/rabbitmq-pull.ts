@@ -20,6 +20,7 @@ export class RabbitPull implements Pull {
   readonly #deliveries: DeliveryChannel;
   readonly #clock: Clock;
   readonly #queue: string;
+  #closed: Promise<void> | undefined;
 
   private constructor(channel: Channel, deliveries: DeliveryChannel, { clock, queue }: PullSettings) {
     this.#channel = channel;
@@ -51,7 +52,13 @@ export class RabbitPull implements Pull {
     }
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return (this.#closed ??= this.#close());
+  }
+
+  async #close(): Promise<void> {
+    // The end of a channel alone gives a quorum queue its messages back some time later.
+    if (this.#deliveries.unsettled > 0) this.#channel.nackAll(true);
     await closeChannel(this.#channel, this.#clock);
     this.#deliveries.end();
   }

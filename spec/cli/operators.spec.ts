@@ -109,7 +109,7 @@ describe('task-worker for operators', () => {
         .and.to.match(/^args {6}\[2,"soon"\]$/m);
       expect(shown.stdout).to.match(/\n\nTypeError.*soon.*\n {4}at /s);
       expect(await json('dead', 'show', ids[1] ?? '')).to.include({ key: 'job:2', code: 'FAILED', attempt: 1 });
-      expect(complaint(await cli('dead', 'show', 'nobody'), 64)).to.contain('there is no dead letter nobody');
+      expect(complaint(await cli('dead', 'show', 'nobody-here'), 64)).to.contain('there is no dead letter nobody-here');
       await eventually(async () => expect(await waiting(`${queue}.dead`)).to.equal(3));
     });
 

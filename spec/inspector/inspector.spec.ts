@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { Key, ShouldCompute, Task, type DeadLetterEnd, type Frame } from 'solotask';
+import { ConfigError, Key, ShouldCompute, Task, type DeadLetterEnd, type Frame } from 'solotask';
 import { eventually } from '../support/eventually.js';
 import { Gate } from '../support/gate.js';
 import { onEveryStage } from '../support/stage.js';
@@ -39,12 +39,12 @@ onEveryStage('the inspector of an app', (stage) => {
     const { inspector, receipts, queues } = await withDead(1, 2, 3);
     const { letters, total } = await inspector.dead.list(queues, 2);
     expect([letters.length, total]).to.deep.equal([2, 3]);
-    const [found] = await inspector.dead.find(queues, receipts[2]?.id.slice(0, 8) ?? '');
+    const found = await inspector.dead.show(queues, receipts[2]?.id.slice(0, 8) ?? '');
     expect(found).to.include({ id: receipts[2]?.id, task: 'Loans.recompute', key: 'loan:3', queue: stage.queue });
     expect(found).to.include({ code: 'FAILED', reason: 'loan 3 is broken', attempt: 1 });
-    expect(found?.args).to.deep.equal([3]);
-    expect(found?.stack).to.match(/^RangeError: loan 3 is broken\n\s+at /);
-    expect(Date.now() - (found?.at ?? 0)).to.be.within(0, 60_000);
+    expect(found.args).to.deep.equal([3]);
+    expect(found.stack).to.match(/^RangeError: loan 3 is broken\n\s+at /);
+    expect(Date.now() - (found.at ?? 0)).to.be.within(0, 60_000);
     expect(ids(await stage.dead())).to.have.members(receipts.map(({ id }) => id));
   });
 
@@ -70,10 +70,20 @@ onEveryStage('the inspector of an app', (stage) => {
     expect(ends).to.have.length(1);
     const again = await withDead();
     await again.work(1);
-    const [letter] = await again.inspector.dead.find(queues, '');
+    const [letter] = (await again.inspector.dead.list(queues, 1)).letters;
     expect(letter).to.include({ parentId: receipts[0]?.id, attempt: 1, reason: 'loan 1 is broken' });
     const [frame] = await stage.dead();
     expect(frame?.headers).to.include({ root_id: receipts[0]?.id });
+  });
+
+  it('does nothing at all where a beginning of an id fits several, or an id fits none', async () => {
+    const { inspector, receipts, ends, tell, queues } = await withDead(1, 2);
+    for (const which of [[''], [receipts[0]?.id ?? '', 'nobody']]) {
+      const refused = await inspector.dead.retry(queues, which, tell).catch((error: unknown) => error);
+      expect(refused).to.be.instanceOf(ConfigError);
+    }
+    expect([ends, await stage.ready()]).to.deep.equal([[], 0]);
+    await eventually(async () => expect((await inspector.dead.list(queues, 0)).total).to.equal(2));
   });
 
   it('keeps a dead letter whose key another task has', async () => {
