@@ -22,7 +22,9 @@ describe('a table of records', () => {
 
   it('keeps control characters away from the terminal', () => {
     const evil = '\x1b[2J\nnew line';
-    expect(records(heading, [[evil, 'a', 'b']], { width: 80, paint: plain, shrink: [] })).to.not.match(/\x1b|\nnew/);
+    expect(records(heading, [[evil, 'a', 'b']], { width: 80, paint: plain, shrink: [] }))
+      .to.not.contain('\x1b')
+      .and.to.not.contain('\nnew');
     expect(facts([['key', evil]], plain)).to.equal('key  [2J new line\n');
   });
 
@@ -36,7 +38,7 @@ describe('a table of records', () => {
 
   it('is coloured on a terminal, unless NO_COLOR is set', () => {
     const look = { width: 80, shrink: [] };
-    expect(records(heading, [], { ...look, paint: painter(true, {}) })).to.match(/^\x1b\[1mID/);
+    expect(records(heading, [], { ...look, paint: painter(true, {}) })).to.contain('\x1b[1mID');
     expect(records(heading, [], { ...look, paint: painter(true, { NO_COLOR: '1' }) })).to.match(/^ID/);
   });
 });
