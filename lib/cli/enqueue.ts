@@ -1,7 +1,8 @@
 import type { App } from '../app/app.js';
 import type { CallOptions } from '../app/call-options.js';
+import type { Receipt } from '../client/receipt.js';
 import { hint } from '../nearest.js';
-import type { TaskDefinition } from '../task-definition.js';
+import type { Class, TaskDefinition } from '../task-definition.js';
 import { EXIT, UsageError } from './exit.js';
 import { loadApp } from './load-app.js';
 import type { EnqueueFlags } from './operator-commands.js';
@@ -10,13 +11,16 @@ import { print } from './print.js';
 import { facts } from './table.js';
 import { connected } from './with-app.js';
 
+/** `app.enqueue` of a task that is only known at run time. */
+type ByName = (service: Class, method: string, args: readonly unknown[], options: CallOptions) => Promise<Receipt>;
+
 /** `task-worker enqueue`: one call, by the task's name; prints its receipt. */
 export async function enqueue(options: EnqueueFlags): Promise<number> {
   const args = argsOf(options.args);
   const app = await loadApp(options.app);
   const { service, method, name } = definitionOf(app, options.task);
-  const receipt = await connected(app, options.connectTimeout, () =>
-    app.enqueue(service, method as never, args as never, options.call as CallOptions),
+  const receipt: Receipt = await connected(app, options.connectTimeout, () =>
+    (app.enqueue as ByName).call(app, service, method, args, options.call as CallOptions),
   );
   const { status, id, key, holder } = receipt;
   if (options.json) await printJson({ status, task: name, id, key, holder });

@@ -169,7 +169,7 @@ export class DeadLetters {
     const { guard, clock, namespace, publishTimeout, registry } = this.#parts;
     const record = recordName(namespace, head.task, head.lock?.key ?? '');
     const deadline = clock.monotonic() + publishTimeout;
-    const reserved = await this.#reservation.reserve({ record, owner: id, deadline });
+    const reserved = await this.#reservation.reserve({ record, owner: id, deadline, expires: undefined, hasty: false });
     if ('holder' in reserved) {
       const { owner, phase } = reserved.holder;
       return { end: 'held', letter, holder: { id: owner, phase } };

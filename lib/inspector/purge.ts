@@ -89,9 +89,9 @@ export class Purge {
     const { guard } = this.#parts;
     lease.stop();
     const { record, identity } = lease;
-    const pending = (await guard.read(record))?.args !== undefined;
-    if (!pending && (await guard.release(record, identity, { seq: run.lock?.fence ?? 0, dead: true })) === 'ok')
-      return true;
+    const own = run.lock?.fence ?? 0;
+    const pending = ((await guard.read(record))?.args?.seq ?? 0) > own;
+    if (!pending && (await guard.release(record, identity, { seq: own, dead: true })) === 'ok') return true;
     await guard.hold(record, identity, workerPolicy(run.definition).ttl);
     return false;
   }

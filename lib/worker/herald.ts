@@ -20,6 +20,9 @@ const LOOK = 1_000;
 /** The longest silence, ms; three of them, and the worker counts as gone. */
 const SILENCE = 5_000;
 
+/** Of this process, so that two workers of one name have entries of their own. */
+let heralds = 0;
+
 /**
  * Tells where everybody can see it that this worker is there, and what it runs. For people: Redis may be slow or away, and
  * no task notices.
@@ -36,7 +39,7 @@ export class Herald {
   constructor(parts: HeraldParts) {
     this.#parts = parts;
     this.#started = parts.clock.now();
-    this.#key = `${presencePrefix(parts.namespace)}${parts.name}:${parts.clock.uuid().slice(0, 8)}`;
+    this.#key = `${presencePrefix(parts.namespace)}${parts.name}:${process.pid}@${hostname()}:${(heralds += 1)}`;
   }
 
   start(): void {
