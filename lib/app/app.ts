@@ -10,6 +10,7 @@ import { ClosedError, ConfigError, NotYetError } from '../errors.js';
 import { checkName } from '../options.js';
 import { Instances } from './instances.js';
 import { closeLinks, openLinks, type Links } from './links.js';
+import { Inspector } from '../inspector/inspector.js';
 import { Registry } from '../declarations/registry.js';
 import { Signals, type EventName, type Listener } from '../signals.js';
 import { REHEARSE, type Rehearsal } from './rehearsal.js';
@@ -196,6 +197,14 @@ export class App {
     });
     this.#workers.add(handle);
     return handle;
+  }
+
+  /** What operators look at and mend: dead letters, locks, queues, workers. Opens the links. */
+  async inspector(): Promise<Inspector> {
+    const registry = this.#resolve();
+    const links = await this.#open();
+    const { namespace, publishTimeout } = this.#settings;
+    return new Inspector({ ...links, clock: this.#clock, signals: this.#signals, registry, namespace, publishTimeout });
   }
 
   /** Refuses new work, stops its workers, flushes what is on its way, closes the links. The process can end then. */

@@ -35,6 +35,8 @@ export interface Links {
   readonly results: ResultBackend | undefined;
   readonly fences: FenceSource;
   readonly client: Client;
+  /** As the broker shows it, and `inspect`. */
+  readonly name: string;
 }
 
 /** How long Redis is waited for when the app can open without, ms; it goes on connecting afterwards. */
@@ -68,7 +70,7 @@ export async function openLinks(parts: LinkParts, timeout: number): Promise<Link
   const declared = new Set(queues.map((queue) => queue.name));
   const shared = { transport, guard, fences, clock, signals, run: rehearsal?.run };
   const client = new Client({ ...shared, namespace, publishTimeout, origin, reader, declared });
-  return { transport, guard, results, fences, client };
+  return { transport, guard, results, fences, client, name: name ?? `${hostname()}-${process.pid}` };
 }
 
 /** A task that is rather published without its lock than not at all must not wait for Redis to open the app. */
