@@ -50,6 +50,8 @@ export interface TaskDefinition {
   readonly acksLate: boolean;
   readonly retry: RetryPolicy;
   readonly priority: number | undefined;
+  /** Inside a transaction, an enqueue waits for its commit. */
+  readonly afterCommit: boolean;
   readonly parameters: readonly ParameterDefinition[];
   /** Computes the unique key of these arguments; throws `KeyError`. Undefined for a plain task. */
   readonly key: ((args: readonly unknown[]) => string) | undefined;

@@ -78,6 +78,7 @@ function resolve(service: Class, declaration: Declaration): TaskDefinition {
     acksLate: task.acksLate,
     retry: task.retry,
     priority: task.priority,
+    afterCommit: task.afterCommit,
     parameters,
     key: key === undefined ? undefined : compileKey(key, parameters, name),
     keyText: key === undefined ? undefined : keyText(key),

@@ -12,6 +12,7 @@ export interface TaskSettings {
   readonly acksLate: boolean;
   readonly retry: RetryPolicy;
   readonly priority: number | undefined;
+  readonly afterCommit: boolean;
   readonly unique: { readonly key: KeySource; readonly policy: UniquePolicy } | undefined;
 }
 
@@ -113,7 +114,6 @@ export function taskSettings(value: unknown, where: string): TaskSettings {
   const given = checkOptions(value ?? {}, TASK, what);
   refuseUnbuilt(given, ['timeLimit', 'expires'], what);
   if (checkFlag(given.thread, `${what} option 'thread'`, false)) throw notYet(`${what} option 'thread'`);
-  if (!checkFlag(given.afterCommit, `${what} option 'afterCommit'`, true)) throw notYet(`${what} option 'afterCommit'`);
   checkFirst(given.onConnectionLoss, `${what} option 'onConnectionLoss'`, ['abort', 'finish']);
   return Object.freeze({
     name: given.name === undefined ? undefined : checkName(given.name, `${what} option 'name'`, MAX_NAME_BYTES),
@@ -122,6 +122,7 @@ export function taskSettings(value: unknown, where: string): TaskSettings {
     retry: retryPolicy(given.retry, `${what} option 'retry'`),
     priority:
       given.priority === undefined ? undefined : checkInteger(given.priority, `${what} option 'priority'`, 0, 9),
+    afterCommit: checkFlag(given.afterCommit, `${what} option 'afterCommit'`, true),
     unique: checkUnique(given.unique, `${what} option 'unique'`),
   });
 }

@@ -23,6 +23,7 @@ describe('@Task', () => {
       acksLate: true,
       retry: { attempts: 3, delay: 1000, factor: 2, maxDelay: 300_000, jitter: true },
       priority: undefined,
+      afterCommit: true,
       keyText: undefined,
       unique: undefined,
       shouldCompute: undefined,
@@ -71,6 +72,11 @@ describe('@Task', () => {
   it('accepts the values that are already so', () => {
     const options = { thread: false, afterCommit: true, onConnectionLoss: 'abort', queue: undefined };
     expect(() => declare(options)).not.to.throw();
+  });
+
+  it('waits for the commit unless afterCommit is false', () => {
+    expect(declare({}).afterCommit).to.equal(true);
+    expect(declare({ afterCommit: false }).afterCommit).to.equal(false);
   });
 
   it('only records: a plain call runs the body', async () => {
@@ -122,7 +128,6 @@ describe('@Task', () => {
   const unbuilt: [object, string][] = [
     [{ timeLimit: '1m' }, 'timeLimit'],
     [{ thread: true }, 'thread'],
-    [{ afterCommit: false }, 'afterCommit'],
     [{ expires: '1h' }, 'expires'],
     [{ onConnectionLoss: 'finish' }, 'onConnectionLoss'],
   ];
