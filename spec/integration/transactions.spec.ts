@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { EventEmitter, on } from 'node:events';
+import { setImmediate } from 'node:timers/promises';
 import { createApp, Task, taskContext, tasks, type App, type Receipt, type TaskEvents } from 'solotask';
 import { eventually } from '../support/eventually.js';
 import { Gate } from '../support/gate.js';
@@ -161,7 +162,7 @@ onEveryStage('a transaction', (stage) => {
     await eventually(async () => expect(await app.tasks(Loans).recompute(1)).to.include({ status: 'enqueued' }));
   });
 
-  it('publishes the others, in order, when one has no queue, and nobody has to ask for it', async () => {
+  it('publishes the others, in order, when one has no queue', async () => {
     class Loans {
       @Task({ queue: stage.queue })
       async note(id: number) {
@@ -449,22 +450,40 @@ onEveryStage('a transaction', (stage) => {
   });
 });
 
-describe('a transaction of an app that was never connected', () => {
-  it('does not need the broker before its commit', async () => {
-    class Loans {
-      @Task({ queue: 'nowhere' })
-      async note(id: number) {
-        return id;
-      }
+describe('a transaction of an app that cannot connect', () => {
+  class Loans {
+    @Task({ queue: 'nowhere' })
+    async note(id: number) {
+      return id;
     }
-    const links = { broker: 'amqp://127.0.0.1:1', locks: 'redis://127.0.0.1:1' };
-    await using app = createApp({ ...links, publishTimeout: 200, services: [Loans] });
+  }
+  const links = { broker: 'amqp://127.0.0.1:1', locks: 'redis://127.0.0.1:1', publishTimeout: 200 };
+
+  it('does not need the broker before its commit', async () => {
+    await using app = createApp({ ...links, services: [Loans] });
     const receipt = await app.transaction(() => app.tasks(Loans).note(1));
     expect(receipt.status).to.equal('deferred');
     const failure = await receipt.settled().catch((error: unknown) => error);
     expect(failure)
       .to.have.property('code')
       .that.matches(/UNAVAILABLE/);
+  });
+
+  // T2
+  it('leaves no rejection unhandled when nobody asks what became of its tasks', async () => {
+    const unhandled: unknown[] = [];
+    const listen = (reason: unknown): void => void unhandled.push(reason);
+    process.on('unhandledRejection', listen);
+    try {
+      await using app = createApp({ ...links, services: [Loans] });
+      const failed = new Promise((resolve) => app.on('enqueue:failed', resolve));
+      await app.transaction(async () => void (await app.tasks(Loans).note(1)));
+      await failed;
+      await setImmediate();
+      expect(unhandled).to.deep.equal([]);
+    } finally {
+      process.off('unhandledRejection', listen);
+    }
   });
 });
 
