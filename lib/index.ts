@@ -3,7 +3,8 @@ export type { AppOptions, AppSettings, Container, QueueOptions, RedisClient, Ser
 export type { BatchOptions, CallOptions } from './app/call-options.js';
 export type { SendOptions } from './app/send-options.js';
 export { BatchError } from './client/batch.js';
-export type { Receipt, ReceiptHolder, ResultOptions } from './client/receipt.js';
+export type { Receipt, ReceiptHolder, ResultOptions, RolledBack } from './client/receipt.js';
+export type { TransactionBody, TransactionRunner } from './client/transaction.js';
 export type { Clock, Timer } from './clock.js';
 export * from './errors.js';
 export type * from './guard.js';

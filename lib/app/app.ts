@@ -3,11 +3,13 @@ import { appOf, bind, prefer, unbind } from './binding.js';
 import { batchSettings, callSettings, type BatchOptions, type CallOptions } from './call-options.js';
 import { sendSettings, type SendOptions } from './send-options.js';
 import { addressee } from './direct-calls.js';
+import { submitAll } from '../client/batch.js';
 import { prepare, prepareAll, prepareNamed, type Call } from '../client/call.js';
 import type { Receipt } from '../client/receipt.js';
+import { Transactions, type TransactionBody, type TransactionRunner } from '../client/transaction.js';
 import { systemClock, type Clock } from '../clock.js';
 import { ClosedError, ConfigError, NotYetError } from '../errors.js';
-import { checkName } from '../options.js';
+import { checkName, wrong } from '../options.js';
 import { Instances } from './instances.js';
 import { closeLinks, openLinks, type Links } from './links.js';
 import { Inspector } from '../inspector/inspector.js';
@@ -33,6 +35,8 @@ type ServiceClass<T extends object> = Class<T>;
 /** The names of the methods of a service. */
 export type MethodName<T> = keyof Stub<T> & string;
 
+type AnyRunner = TransactionRunner<[], unknown, unknown>;
+
 /** A worker of an app. `start`, `quiet` and `stop` as in docs/internals.md. */
 export interface AppWorker {
   readonly settings: WorkerSettings;
@@ -50,6 +54,7 @@ export class App {
   readonly #workers = new Set<WorkerHandle>();
   /** Plain calls under way. */
   readonly #calls = new Set<Promise<unknown>>();
+  readonly #transactions: Transactions;
   #settings: AppSettings;
   #clock: Clock;
   #rehearsal: Rehearsal | undefined;
@@ -59,10 +64,14 @@ export class App {
   #links: Promise<Links> | undefined;
   readonly #closing = new AbortController();
   #closed: Promise<void> | undefined;
+  /** Nothing that was begun before the close is waited for any more. */
+  #shut = false;
 
   constructor(options: AppOptions, clock: Clock = systemClock) {
     this.#settings = appSettings(options);
     this.#clock = clock;
+    const submit = async (call: Call): Promise<Receipt> => (await this.#reach()).client.submit(call);
+    this.#transactions = new Transactions({ clock, signals: this.#signals, submit });
     bind(this);
   }
 
@@ -158,7 +167,8 @@ export class App {
     const settings = batchSettings(options, argsList, this.#clock.now());
     this.#refuseClosed();
     const calls = prepareAll(this.#clock, definition, argsList, settings);
-    return (await (await this.#open()).client.submitAll(calls)) as ReceiptOf<T, M>[];
+    const submit = this.#submitter(calls.flatMap((call) => (call instanceof Error ? [] : [call])));
+    return (await submitAll(calls, submit)) as ReceiptOf<T, M>[];
   }
 
   /**
@@ -169,12 +179,31 @@ export class App {
   async send(name: string, options: SendOptions = {}): Promise<Receipt> {
     const task = checkName(name, 'the task name of app.send', 255);
     const settings = sendSettings(options, this.#resolve().find(task), task, this.#clock.now());
+    this.#refuseClosed();
     return this.#submit(prepareNamed(this.#clock, task, settings));
   }
 
-  /** @throws NotYetError */
-  transaction(): never {
-    throw notYet('transaction');
+  /**
+   * Runs `body`, which runs a transaction of a database library; the tasks that it enqueues get a `deferred` receipt, and
+   * are locked and published in their order once it has resolved: `app.transaction(() => db.transaction(…))`. Rejected:
+   * they never were. For a library that loses the async context, `runner` hands the body over to it:
+   * `app.transaction((body) => db.transaction(body), async (tx: Tx) => …)`; a runner that calls the body again starts over.
+   * Inside another transaction of this app it is a savepoint.
+   *
+   * Resolves to the result of the body (of the runner), after the publishes. One that failed is told by the event
+   * `enqueue:failed` and by the `settled()` of its receipt, never by a rejection.
+   *
+   * @throws ClosedError before the body is called; whatever the body (the runner) rejects with.
+   */
+  transaction<T>(body: TransactionBody<[], T>): Promise<T>;
+  transaction<A extends unknown[], T, R>(runner: TransactionRunner<A, T, R>, body: TransactionBody<A, T>): Promise<R>;
+  async transaction(...given: readonly unknown[]): Promise<unknown> {
+    if (given.length === 0 || given.length > 2 || given.some((one) => typeof one !== 'function')) {
+      throw wrong('what app.transaction was given', given, 'a body, or a runner and a body');
+    }
+    this.#refuseClosed();
+    const [body, runner] = given.toReversed() as [TransactionBody<[], unknown>, AnyRunner?];
+    return this.#transactions.run(runner ?? ((run) => run()), body);
   }
 
   /** A worker of this app's tasks, not started. @throws ConfigError */
@@ -221,6 +250,8 @@ export class App {
     this.#closing.abort();
     await Promise.all([...this.#workers].map((worker) => worker.stop()));
     await Promise.allSettled(this.#calls);
+    await this.#transactions.idle(this.#settings.publishTimeout);
+    this.#shut = true;
     const links = await this.#links?.catch(() => undefined);
     if (links !== undefined) await closeLinks(links);
   }
@@ -264,17 +295,32 @@ export class App {
     return this.#submit(prepare(this.#clock, definition, args, settings));
   }
 
-  async #submit(call: Call): Promise<Receipt> {
-    return (await this.#open()).client.submit(call);
+  #submit(call: Call): Promise<Receipt> {
+    return this.#submitter([call])(call);
+  }
+
+  /**
+   * How the calls of one enqueue go on: every enqueue passes here. Nothing is awaited before a transaction has them, for
+   * its body may not wait either.
+   */
+  #submitter(calls: readonly Call[]): (call: Call) => Promise<Receipt> {
+    const deferred = this.#transactions.defer(calls.filter(({ afterCommit }) => afterCommit));
+    return async (call) =>
+      deferred?.get(call) ?? this.#transactions.outside(async () => (await this.#open()).client.submit(call));
   }
 
   #refuseClosed(): void {
     if (this.#closed !== undefined) throw new ClosedError('the app is closed');
   }
 
+  async #open(timeout?: number, name?: string): Promise<Links> {
+    this.#refuseClosed();
+    return this.#reach(timeout, name);
+  }
+
   /** One opening for all; a failed one is forgotten, so that the next use tries again. */
-  #open(timeout = this.#settings.publishTimeout, name?: string): Promise<Links> {
-    if (this.#closed !== undefined) return Promise.reject(new ClosedError('the app is closed'));
+  #reach(timeout = this.#settings.publishTimeout, name?: string): Promise<Links> {
+    if (this.#shut) return Promise.reject(new ClosedError('the app is closed'));
     if (this.#links !== undefined) return this.#links;
     const closed = this.#closing.signal;
     const shared = { settings: this.#settings, clock: this.#clock, signals: this.#signals, rehearsal: this.#rehearsal };
@@ -333,8 +379,6 @@ answerDirectCalls((call) => {
   const { app, service } = addressee<App>(call);
   return app[CALL](service, call);
 });
-
-const notYet = (option: string): NotYetError => new NotYetError(`app.${option}() is not built yet`, { option });
 
 /**
  * An app: what `task-worker` runs and what producers enqueue with. Opens nothing.

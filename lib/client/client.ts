@@ -17,7 +17,6 @@ import type { DiscardReason, Signals } from '../signals.js';
 import type { UniquePolicy } from '../task-definition.js';
 import type { Transport } from '../transport.js';
 import { PUBLISH_WINDOW, recordName } from '../declarations/uniqueness.js';
-import { submitAll } from './batch.js';
 import type { Call } from './call.js';
 import { Flight, type Landed } from './flights.js';
 import { Queues } from './queues.js';
@@ -103,14 +102,6 @@ export class Client {
     const { clock, publishTimeout, run } = this.#parts;
     const work = this.#submit({ call, order: this.#orders++, deadline: clock.monotonic() + publishTimeout });
     return this.#track(run === undefined ? work : work.then(run));
-  }
-
-  /**
-   * Submits calls together; an error in a call's place is that call's. Calls of one key share one claim.
-   * @throws BatchError once all are settled, when one of them failed.
-   */
-  submitAll(calls: readonly (Call | Error)[]): Promise<Receipt[]> {
-    return submitAll(calls, (call) => this.submit(call));
   }
 
   /** Refuses new work, then waits for what is on its way: publishes and confirms. */
