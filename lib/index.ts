@@ -10,7 +10,7 @@ export * from './errors.js';
 export type * from './guard.js';
 export type { Inspector, Overview, QueueView } from './inspector/inspector.js';
 export type { DeadLetterView } from './inspector/dead-letter.js';
-export type { Choice, DeadLetterEnd, DeadLetters } from './inspector/dead-letters.js';
+export type { Choice, DeadLetterEnd, DeadLetters, Told } from './inspector/dead-letters.js';
 export type { Locks, LockView, Removal } from './inspector/locks.js';
 export type { PurgeCount } from './inspector/purge.js';
 export type { Presence, PresenceRecord, PresentRun } from './presence.js';

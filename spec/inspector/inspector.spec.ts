@@ -45,6 +45,7 @@ onEveryStage('the inspector of an app', (stage) => {
     expect(found.args).to.deep.equal([3]);
     expect(found.stack).to.match(/^RangeError: loan 3 is broken\n\s+at /);
     expect(Date.now() - (found.at ?? 0)).to.be.within(0, 60_000);
+    await eventually(async () => expect((await inspector.dead.list(queues, 0)).total).to.equal(3));
     expect(ids(await stage.dead())).to.have.members(receipts.map(({ id }) => id));
   });
 
@@ -72,6 +73,8 @@ onEveryStage('the inspector of an app', (stage) => {
     await again.work(1);
     const [letter] = (await again.inspector.dead.list(queues, 1)).letters;
     expect(letter).to.include({ parentId: receipts[0]?.id, attempt: 1, reason: 'loan 1 is broken' });
+    // The list puts it back: its count takes a moment.
+    await eventually(async () => expect((await inspector.dead.list(queues, 0)).total).to.equal(1));
     const [frame] = await stage.dead();
     expect(frame?.headers).to.include({ root_id: receipts[0]?.id });
   });
