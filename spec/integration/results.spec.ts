@@ -112,6 +112,55 @@ onEveryStage('results', (stage) => {
     expect(await second.result()).to.deep.equal({ loanId: 42, by: 'first' });
   });
 
+  it('gives whoever was coalesced the result of the run that has the arguments: on a holder that waits, and on one that runs', async () => {
+    const gate = new Gate();
+    class Loans {
+      @Task({ queue: stage.queue, unique: { key: 'loan:<loanId>', onDuplicate: 'coalesce' } })
+      async recompute(loanId: number, by: string) {
+        await gate.pass();
+        return { loanId, by };
+      }
+    }
+    const app = stage.app([Loans], { results: true });
+    const first = await app.tasks(Loans).recompute(42, 'first');
+    const waiting = await app.tasks(Loans).recompute(42, 'second');
+    const [early, same] = [first.result(), waiting.result()];
+    await app.worker().start();
+    await eventually(() => expect(gate.arrivals).to.equal(1));
+    const running = await app.tasks(Loans).recompute(42, 'third');
+    expect([waiting, running].map(({ status, id }) => [status, id])).to.deep.equal([
+      ['coalesced', first.id],
+      ['coalesced', first.id],
+    ]);
+    const later = running.result();
+    gate.open();
+    expect(await later).to.deep.equal({ loanId: 42, by: 'third' });
+    expect(await early).to.deep.include({ loanId: 42 });
+    expect(await same).to.deep.include({ loanId: 42 });
+  });
+
+  it('gives the result of the next run to whom a worker coalesced while the holder ran', async () => {
+    const gate = new Gate();
+    class Loans {
+      @Task({ queue: stage.queue })
+      @ShouldCompute({ key: 'loan:<loanId>', onDuplicate: 'coalesce' })
+      async recompute(loanId: number, by: string) {
+        await gate.pass();
+        return { loanId, by };
+      }
+    }
+    const app = stage.app([Loans], { results: true });
+    const coalesced = stage.count(app, 'task:coalesced');
+    await app.tasks(Loans).recompute(42, 'first');
+    await app.worker().start();
+    await eventually(() => expect(gate.arrivals).to.equal(1));
+    const second = await app.tasks(Loans).recompute(42, 'second');
+    await eventually(() => expect(coalesced.total).to.equal(1));
+    const result = second.result();
+    gate.open();
+    expect(await result).to.deep.equal({ loanId: 42, by: 'second' });
+  });
+
   it('fails a task for good whose result JSON cannot carry, naming the path, and frees its key', async () => {
     let runs = 0;
     class Loans {
