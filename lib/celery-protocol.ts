@@ -6,4 +6,11 @@ export { argumentsText, readArguments, withArguments } from './celery-protocol/a
 export { decodeBody } from './celery-protocol/decode-body.js';
 export { decodeHead } from './celery-protocol/decode-head.js';
 export { checkedHeaders, encode } from './celery-protocol/encode.js';
-export { type DeadLetter, deadLetter, republish, type RepublishChanges } from './celery-protocol/republish.js';
+export {
+  type DeadLetter,
+  deadLetter,
+  republish,
+  type RepublishChanges,
+  type Revival,
+  revive,
+} from './celery-protocol/republish.js';

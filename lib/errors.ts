@@ -63,6 +63,8 @@ export class QueueMismatchError extends kind('QUEUE_MISMATCH') {}
 /** A duplicate of a task with `onDuplicate: 'reject'`; `data.holder` is the id of the task that has the key. */
 export class DuplicateTaskError extends kind('DUPLICATE') {}
 
+/** `result()` of a task that was never published: its transaction was rolled back. */
+export class RolledBackError extends kind('ROLLED_BACK') {}
 /** `result()` was called, and the app keeps no results. */
 export class ResultsDisabledError extends kind('RESULTS_DISABLED') {}
 /** Where results are kept cannot be reached. */
@@ -118,6 +120,9 @@ export class PayloadError extends TaskError {
     this.violations = violations;
   }
 }
+
+/** Tasks died while a test drained its app; `cause` is what the first of them threw. */
+export class DeadTasksError extends kind('DEAD_TASKS') {}
 
 /** Thrown by a task: run me again. `delay` (ms or `'10s'`) replaces the back-off of the retry policy. */
 export class RetryTask extends TaskError {

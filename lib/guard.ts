@@ -1,3 +1,5 @@
+import type { Presence } from './presence.js';
+
 /** The phases of a held key. A free key has none. */
 export type Phase = 'publishing' | 'queued' | 'running' | 'kept';
 
@@ -121,6 +123,14 @@ export interface LockRecord {
     { readonly fence: number; readonly seq: number; readonly id: string; readonly dead: boolean } | undefined;
 }
 
+/** Records that were found, for people. */
+export interface RecordScan {
+  /** In no order; `key` is the whole record name. */
+  readonly records: readonly { readonly key: string; readonly record: LockRecord }[];
+  /** There are more than `limit`. */
+  readonly more: boolean;
+}
+
 /**
  * The port to the locks: one record per key, and the arrows of docs/internals.md between its phases. `key` is the whole
  * record name. No method rejects for a node's sake: what a node did or did not say is in the answer.
@@ -158,6 +168,16 @@ export interface Guard {
   expire(key: string, owner: string): Promise<HoldAnswer>;
   /** The record on the first node that answers; undefined when there is none. Rejects with `LockUnavailableError`. */
   read(key: string): Promise<LockRecord | undefined>;
+  /**
+   * Records that have an owner, on the first node that answers: those whose names begin with `prefix` and contain `text`
+   * after it (`*` stands for anything); at most `limit`. Walks over every key of that Redis, a thousand at a time, so that
+   * nobody else waits for it. Rejects with `LockUnavailableError`.
+   */
+  scan(prefix: string, text: string, limit: number): Promise<RecordScan>;
+  /** Epoch ms by the clock of the first node that answers, to which deadlines compare. Rejects as `read`. */
+  now(): Promise<number>;
+  /** Where workers say that they are there: kept beside the records, over the same links. */
+  readonly presence: Presence;
   close(): Promise<void>;
 }
 

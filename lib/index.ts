@@ -3,10 +3,17 @@ export type { AppOptions, AppSettings, Container, QueueOptions, RedisClient, Ser
 export type { BatchOptions, CallOptions } from './app/call-options.js';
 export type { SendOptions } from './app/send-options.js';
 export { BatchError } from './client/batch.js';
-export type { Receipt, ReceiptHolder, ResultOptions } from './client/receipt.js';
+export type { Receipt, ReceiptHolder, ResultOptions, RolledBack } from './client/receipt.js';
+export type { TransactionBody, TransactionRunner } from './client/transaction.js';
 export type { Clock, Timer } from './clock.js';
 export * from './errors.js';
 export type * from './guard.js';
+export type { Inspector, Overview, QueueView } from './inspector/inspector.js';
+export type { DeadLetterView } from './inspector/dead-letter.js';
+export type { Choice, DeadLetterEnd, DeadLetters } from './inspector/dead-letters.js';
+export type { Locks, LockView, Removal } from './inspector/locks.js';
+export type { PurgeCount } from './inspector/purge.js';
+export type { Presence, PresenceRecord, PresentRun } from './presence.js';
 export type { Json } from './json.js';
 export type { ResultBackend, ResultWish, StoredError, StoredResult } from './result-backend.js';
 export type { DiscardReason, EventName, Listener, LogLevel, RunEvent, TaskEvent, TaskEvents } from './signals.js';

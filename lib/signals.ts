@@ -48,6 +48,8 @@ export interface TaskEvents {
   'task:dead': RunEvent & { readonly code: string; readonly error: Error };
   /** It waited longer than `expires` (epoch ms) and was dropped; its key is free. */
   'task:expired': RunEvent & { readonly expires: number };
+  /** A transaction has committed, and a task that waited for it could not be enqueued: it is lost unless somebody acts. */
+  'enqueue:failed': TaskEvent & { readonly queue: string; readonly error: Error };
   /** A retry or a dead letter could not be published to `to`; it is tried again while the delivery is ours. */
   'publish:failed': RunEvent & { readonly to: string; readonly error: Error };
   /** The body ignored its abort signal: its message went back, its key stays until the lease ends, its slot until it ends. */

@@ -52,6 +52,8 @@ export interface TaskDefinition {
   readonly priority: number | undefined;
   /** How long a message may wait for its first run, ms; undefined: for ever. */
   readonly expires: number | undefined;
+  /** Inside a transaction, an enqueue waits for its commit. */
+  readonly afterCommit: boolean;
   readonly parameters: readonly ParameterDefinition[];
   /** Computes the unique key of these arguments; throws `KeyError`. Undefined for a plain task. */
   readonly key: ((args: readonly unknown[]) => string) | undefined;

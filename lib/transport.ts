@@ -63,6 +63,17 @@ export interface Subscription {
   cancel(): Promise<void>;
 }
 
+/** Messages of a queue, one by one, for operators: on a channel of its own, outside every consumer. */
+export interface Pull {
+  /** The next message; undefined when the queue has no more. `BrokerUnavailableError` when the channel is gone. */
+  next(): Promise<Delivery | undefined>;
+  /**
+   * Puts back what was not settled. It is flagged as redelivered from then on, and a quorum queue may give it its place
+   * behind others; so who only looks disturbs the order a little.
+   */
+  close(): Promise<void>;
+}
+
 /** What a transport has to say besides the outcomes of its calls. */
 export interface TransportEvents {
   connected(link: 'publish' | 'consume'): void;
@@ -100,6 +111,8 @@ export interface Transport {
   consume(queue: string, prefetch: number, handler: DeliveryHandler): Promise<Subscription>;
   /** Moves messages that fall due from the delay topology to their work queues, while open. A worker calls it. */
   relay(): Promise<Subscription>;
+  /** Takes messages without consuming: what is not settled goes back. `UnroutableError` when there is no such queue. */
+  pull(queue: string): Promise<Pull>;
   figures(queue: string): Promise<QueueFigures>;
   /** Waits for open confirms, closes channels, then links. */
   close(): Promise<void>;

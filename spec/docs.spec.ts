@@ -32,7 +32,9 @@ describe('the documents', () => {
       const { compilerOptions } = JSON.parse(readme.find(({ language }) => language === 'json')?.text ?? '') as {
         compilerOptions: object;
       };
-      const config = { compilerOptions: { ...compilerOptions, rootDir: '.', noEmit: true }, include: ['.'] };
+      // The types of Drizzle do not compile without every driver; those of this package do, in readme.spec.ts.
+      const own = { rootDir: '.', noEmit: true, skipLibCheck: true };
+      const config = { compilerOptions: { ...compilerOptions, ...own }, include: ['.'] };
       write(folder, 'tsconfig.json', JSON.stringify(config));
       expect(await compile(folder)).to.deep.equal({ code: 0, output: '' });
     } finally {

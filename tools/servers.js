@@ -1,6 +1,7 @@
 // Private RabbitMQ and Redis servers for the specs, the demo and the benchmark: on free ports of 127.0.0.1, in temporary
 // directories, gone when this process is. Servers that run on this machine already are neither used nor touched.
 import { performance } from 'node:perf_hooks';
+import { startLocalPostgres } from './servers/postgres.js';
 import { starters } from './servers/find.js';
 
 const LABELS = { rabbit: 'RabbitMQ', redis: 'Redis' };
@@ -16,6 +17,9 @@ export async function startRabbit(options) {
   const [start] = await starters(['rabbit'], tell);
   return start(options);
 }
+
+/** From a development dependency, so it is never looked for or installed. */
+export const startPostgres = () => startLocalPostgres();
 
 const stopAll = (servers) => Promise.all(servers.map((server) => server.stop()));
 

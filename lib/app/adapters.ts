@@ -2,6 +2,7 @@ import type { AppSettings, RedisClient } from './app-options.js';
 import type { Clock } from '../clock.js';
 import { ConfigError } from '../errors.js';
 import type { Guard } from '../guard.js';
+import type { Rehearsal } from './rehearsal.js';
 import type { ResultBackend } from '../result-backend.js';
 import type { Transport } from '../transport.js';
 
@@ -10,6 +11,8 @@ export interface AdapterParts {
   readonly namespace: string;
   readonly clock: Clock;
   readonly connectionName: string;
+  /** What `'memory:'` stands for under test. @default parts of the app's own */
+  readonly rehearsal?: Rehearsal | undefined;
 }
 
 /** The transport that `broker` asks for. Drivers are loaded here, when they are asked for, and nowhere else. */
@@ -19,6 +22,7 @@ export async function openTransport(broker: AppSettings['broker'], parts: Adapte
     throw absent('broker', 'AMQP_URL', 'amqp://user:password@host:5672/vhost');
   }
   if (broker === 'memory:') {
+    if (parts.rehearsal !== undefined) return parts.rehearsal.transport;
     const { createMemoryTransport } = await import('../transports/memory.js');
     return createMemoryTransport(parts);
   }
@@ -40,6 +44,7 @@ export async function openGuard(locks: AppSettings['locks'], parts: AdapterParts
     throw absent('locks', 'REDIS_URL', 'redis://host:6379');
   }
   if (locks === 'memory:') {
+    if (parts.rehearsal !== undefined) return parts.rehearsal.guard;
     const { createMemoryGuard } = await import('../guards/memory.js');
     return createMemoryGuard(parts);
   }

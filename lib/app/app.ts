@@ -1,17 +1,21 @@
 import { appSettings, type AppOptions, type AppSettings } from './app-options.js';
-import { appOf, bind, unbind } from './binding.js';
+import { appOf, bind, prefer, unbind } from './binding.js';
 import { batchSettings, callSettings, type BatchOptions, type CallOptions } from './call-options.js';
 import { sendSettings, type SendOptions } from './send-options.js';
 import { addressee } from './direct-calls.js';
+import { submitAll } from '../client/batch.js';
 import { prepare, prepareAll, prepareNamed, type Call } from '../client/call.js';
 import type { Receipt } from '../client/receipt.js';
+import { Transactions, type TransactionBody, type TransactionRunner } from '../client/transaction.js';
 import { systemClock, type Clock } from '../clock.js';
-import { ClosedError, NotYetError } from '../errors.js';
-import { checkName } from '../options.js';
+import { ClosedError, ConfigError, NotYetError } from '../errors.js';
+import { checkName, wrong } from '../options.js';
 import { Instances } from './instances.js';
 import { closeLinks, openLinks, type Links } from './links.js';
+import { Inspector } from '../inspector/inspector.js';
 import { Registry } from '../declarations/registry.js';
 import { Signals, type EventName, type Listener } from '../signals.js';
+import { REHEARSE, type Rehearsal } from './rehearsal.js';
 import { makeStub, type ReceiptOf, type Stub } from './stub.js';
 import type { Class, TaskDefinition } from '../task-definition.js';
 import { answerDirectCalls, type DirectCall } from '../declarations/guarded-method.js';
@@ -31,6 +35,8 @@ type ServiceClass<T extends object> = Class<T>;
 /** The names of the methods of a service. */
 export type MethodName<T> = keyof Stub<T> & string;
 
+type AnyRunner = TransactionRunner<[], unknown, unknown>;
+
 /** A worker of an app. `start`, `quiet` and `stop` as in docs/internals.md. */
 export interface AppWorker {
   readonly settings: WorkerSettings;
@@ -45,19 +51,27 @@ export interface AppWorker {
 export class App {
   readonly [APP] = 1;
   readonly #signals = new Signals();
-  readonly #clock: Clock;
   readonly #workers = new Set<WorkerHandle>();
   /** Plain calls under way. */
   readonly #calls = new Set<Promise<unknown>>();
+  readonly #transactions: Transactions;
   #settings: AppSettings;
+  #clock: Clock;
+  #rehearsal: Rehearsal | undefined;
   #registry: Registry | undefined;
+  /** Of all its workers: one instance per class. */
+  #instances: Instances | undefined;
   #links: Promise<Links> | undefined;
   readonly #closing = new AbortController();
   #closed: Promise<void> | undefined;
+  /** Nothing that was begun before the close is waited for any more. */
+  #shut = false;
 
   constructor(options: AppOptions, clock: Clock = systemClock) {
     this.#settings = appSettings(options);
     this.#clock = clock;
+    const submit = async (call: Call): Promise<Receipt> => (await this.#reach()).client.submit(call);
+    this.#transactions = new Transactions({ clock, signals: this.#signals, submit });
     bind(this);
   }
 
@@ -65,6 +79,22 @@ export class App {
   defaults({ broker, locks }: Pick<AppOptions, 'broker' | 'locks'>): void {
     const { broker: ownBroker, locks: ownLocks } = this.#settings;
     this.#settings = { ...this.#settings, broker: ownBroker || broker, locks: ownLocks || locks };
+  }
+
+  /**
+   * For solotask/testing: memory parts and a clock instead of what the code and the environment say.
+   * @internal
+   * @throws ConfigError when the app is in use.
+   */
+  [REHEARSE](rehearsal: Rehearsal): void {
+    if (this.#links !== undefined || this.#workers.size > 0 || this.#closed !== undefined) {
+      throw new ConfigError('testApp() was given an app that is in use or closed: call it before the first enqueue');
+    }
+    const results = this.#settings.results !== undefined && this.#settings.results !== false;
+    this.#settings = { ...this.#settings, broker: 'memory:', locks: 'memory:', results };
+    this.#clock = rehearsal.clock;
+    this.#rehearsal = rehearsal;
+    prefer(this);
   }
 
   /** Broker and locks as the code (or a runner) gave them, without connecting; undefined where nobody did. */
@@ -137,7 +167,8 @@ export class App {
     const settings = batchSettings(options, argsList, this.#clock.now());
     this.#refuseClosed();
     const calls = prepareAll(this.#clock, definition, argsList, settings);
-    return (await (await this.#open()).client.submitAll(calls)) as ReceiptOf<T, M>[];
+    const submit = this.#submitter(calls.flatMap((call) => (call instanceof Error ? [] : [call])));
+    return (await submitAll(calls, submit)) as ReceiptOf<T, M>[];
   }
 
   /**
@@ -148,12 +179,31 @@ export class App {
   async send(name: string, options: SendOptions = {}): Promise<Receipt> {
     const task = checkName(name, 'the task name of app.send', 255);
     const settings = sendSettings(options, this.#resolve().find(task), task, this.#clock.now());
+    this.#refuseClosed();
     return this.#submit(prepareNamed(this.#clock, task, settings));
   }
 
-  /** @throws NotYetError */
-  transaction(): never {
-    throw notYet('transaction');
+  /**
+   * Runs `body`, which runs a transaction of a database library; the tasks that it enqueues get a `deferred` receipt, and
+   * are locked and published in their order once it has resolved: `app.transaction(() => db.transaction(…))`. Rejected:
+   * they never were. For a library that loses the async context, `runner` hands the body over to it:
+   * `app.transaction((body) => db.transaction(body), async (tx: Tx) => …)`; a runner that calls the body again starts over.
+   * Inside another transaction of this app it is a savepoint.
+   *
+   * Resolves to the result of the body (of the runner), after the publishes. One that failed is told by the event
+   * `enqueue:failed` and by the `settled()` of its receipt, never by a rejection.
+   *
+   * @throws ClosedError before the body is called; whatever the body (the runner) rejects with.
+   */
+  transaction<T>(body: TransactionBody<[], T>): Promise<T>;
+  transaction<A extends unknown[], T, R>(runner: TransactionRunner<A, T, R>, body: TransactionBody<A, T>): Promise<R>;
+  async transaction(...given: readonly unknown[]): Promise<unknown> {
+    if (given.length === 0 || given.length > 2 || given.some((one) => typeof one !== 'function')) {
+      throw wrong('what app.transaction was given', given, 'a body, or a runner and a body');
+    }
+    this.#refuseClosed();
+    const [body, runner] = given.toReversed() as [TransactionBody<[], unknown>, AnyRunner?];
+    return this.#transactions.run(runner ?? ((run) => run()), body);
   }
 
   /** A worker of this app's tasks, not started. @throws ConfigError */
@@ -161,7 +211,7 @@ export class App {
     const handle = new WorkerHandle(workerSettings(options, this.#resolve()), async (settings) => {
       const registry = this.#resolve();
       const links = await this.#open();
-      const instances = new Instances(this.#settings.services(), this.#settings.container);
+      const instances = (this.#instances ??= new Instances(this.#settings.services(), this.#settings.container));
       const { namespace, publishTimeout } = this.#settings;
       const parts = {
         ...links,
@@ -178,6 +228,14 @@ export class App {
     return handle;
   }
 
+  /** What operators look at and mend: dead letters, locks, queues, workers. Opens the links. */
+  async inspector(): Promise<Inspector> {
+    const registry = this.#resolve();
+    const links = await this.#open();
+    const { namespace, publishTimeout } = this.#settings;
+    return new Inspector({ ...links, clock: this.#clock, signals: this.#signals, registry, namespace, publishTimeout });
+  }
+
   /** Refuses new work, stops its workers, flushes what is on its way, closes the links. The process can end then. */
   close(): Promise<void> {
     return (this.#closed ??= this.#close());
@@ -192,6 +250,8 @@ export class App {
     this.#closing.abort();
     await Promise.all([...this.#workers].map((worker) => worker.stop()));
     await Promise.allSettled(this.#calls);
+    await this.#transactions.idle(this.#settings.publishTimeout);
+    this.#shut = true;
     const links = await this.#links?.catch(() => undefined);
     if (links !== undefined) await closeLinks(links);
   }
@@ -235,20 +295,36 @@ export class App {
     return this.#submit(prepare(this.#clock, definition, args, settings));
   }
 
-  async #submit(call: Call): Promise<Receipt> {
-    return (await this.#open()).client.submit(call);
+  #submit(call: Call): Promise<Receipt> {
+    return this.#submitter([call])(call);
+  }
+
+  /**
+   * How the calls of one enqueue go on: every enqueue passes here. Nothing is awaited before a transaction has them, for
+   * its body may not wait either.
+   */
+  #submitter(calls: readonly Call[]): (call: Call) => Promise<Receipt> {
+    const deferred = this.#transactions.defer(calls.filter(({ afterCommit }) => afterCommit));
+    return async (call) =>
+      deferred?.get(call) ?? this.#transactions.outside(async () => (await this.#open()).client.submit(call));
   }
 
   #refuseClosed(): void {
     if (this.#closed !== undefined) throw new ClosedError('the app is closed');
   }
 
+  async #open(timeout?: number, name?: string): Promise<Links> {
+    this.#refuseClosed();
+    return this.#reach(timeout, name);
+  }
+
   /** One opening for all; a failed one is forgotten, so that the next use tries again. */
-  #open(timeout = this.#settings.publishTimeout, name?: string): Promise<Links> {
-    if (this.#closed !== undefined) return Promise.reject(new ClosedError('the app is closed'));
+  #reach(timeout = this.#settings.publishTimeout, name?: string): Promise<Links> {
+    if (this.#shut) return Promise.reject(new ClosedError('the app is closed'));
     if (this.#links !== undefined) return this.#links;
     const closed = this.#closing.signal;
-    const parts = { settings: this.#settings, clock: this.#clock, signals: this.#signals, name, closed };
+    const shared = { settings: this.#settings, clock: this.#clock, signals: this.#signals, rehearsal: this.#rehearsal };
+    const parts = { ...shared, name, closed };
     const opening = Promise.resolve().then(() => openLinks({ ...parts, registry: this.#resolve() }, timeout));
     opening.catch(() => (this.#links = undefined));
     return (this.#links = opening);
@@ -303,8 +379,6 @@ answerDirectCalls((call) => {
   const { app, service } = addressee<App>(call);
   return app[CALL](service, call);
 });
-
-const notYet = (option: string): NotYetError => new NotYetError(`app.${option}() is not built yet`, { option });
 
 /**
  * An app: what `task-worker` runs and what producers enqueue with. Opens nothing.

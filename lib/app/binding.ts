@@ -8,19 +8,28 @@ export interface Bindable {
 }
 
 const live = new Set<Bindable>();
+/** Those of them that go first. */
+const preferred = new Set<Bindable>();
 
 /** From its creation an app can be found by the classes it lists. */
 export const bind = (app: Bindable): void => void live.add(app);
-export const unbind = (app: Bindable): void => void live.delete(app);
+/** Where a test app lists a class, no other is asked: a test must not enqueue where production does. */
+export const prefer = (app: Bindable): void => void preferred.add(app);
+export const unbind = (app: Bindable): void => {
+  live.delete(app);
+  preferred.delete(app);
+};
 
 /**
- * The app that a class belongs to: that of the current run if it lists the class, else the only one that does.
+ * The app that a class belongs to: that of the current run if it lists the class, else the only one that does, test
+ * apps first.
  * @throws NotBoundError, AmbiguousAppError
  */
 export function appOf(service: Class): Bindable {
   const current = currentApp() as Bindable | undefined;
   if (current?.lists(service) === true) return current;
-  const listing = [...live].filter((app) => app.lists(service));
+  const rehearsed = [...preferred].filter((app) => app.lists(service));
+  const listing = rehearsed.length > 0 ? rehearsed : [...live].filter((app) => app.lists(service));
   const data = { service: service.name };
   if (listing.length > 1) {
     throw new AmbiguousAppError(`${listing.length} apps list ${service.name}: write app.tasks(${service.name})`, data);

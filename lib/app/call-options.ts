@@ -5,7 +5,7 @@ import { checkQueue } from '../declarations/task-settings.js';
 import { duration } from '../duration.js';
 import { ConfigError } from '../errors.js';
 import type { Headers } from '../message.js';
-import { checkInteger, checkName, checkOptions, notYet, wrong } from '../options.js';
+import { checkFlag, checkInteger, checkName, checkOptions, wrong } from '../options.js';
 
 /** Options of many enqueues together; each holds for every one of them. */
 export interface BatchOptions {
@@ -21,6 +21,8 @@ export interface BatchOptions {
   readonly queue?: string;
   /** 0 (lowest) to 9, on queues that have priorities. @default the task's */
   readonly priority?: number;
+  /** Inside a transaction, publish after its commit; `false` publishes at once. @default the task's */
+  readonly afterCommit?: boolean;
 }
 
 /** Options of one enqueue. */
@@ -31,9 +33,8 @@ export interface CallOptions extends BatchOptions {
   readonly key?: KeyValue;
 }
 
-const BATCH = ['headers', 'delay', 'at', 'expires', 'queue', 'priority'] as const;
-/** What is not built yet is refused: accepting and ignoring it would be worse. */
-const CALL = ['id', 'key', ...BATCH, 'afterCommit'] as const;
+const BATCH = ['headers', 'delay', 'at', 'expires', 'queue', 'priority', 'afterCommit'] as const;
+const CALL = ['id', 'key', ...BATCH] as const;
 const NONE: EnqueueSettings = Object.freeze({});
 
 /** Beside them the lock, the texts for people and a dead letter's stack have room in AMQP's 64 KiB. */
@@ -86,7 +87,7 @@ export function commonSettings(
   what: string,
   now: number,
 ): Omit<EnqueueSettings, 'key'> {
-  const { id, headers, queue, priority } = given;
+  const { id, headers, queue, priority, afterCommit } = given;
   const due = dueOf(given, what, now);
   const expires = expiryOf(given.expires, what, now);
   if (due !== undefined && expires !== undefined && expires <= due) {
@@ -99,6 +100,7 @@ export function commonSettings(
     expires,
     queue: queue === undefined ? undefined : checkQueue(queue, `queue of ${what}`),
     priority: priority === undefined ? undefined : checkInteger(priority, `priority of ${what}`, 0, 9),
+    afterCommit: afterCommit === undefined ? undefined : checkFlag(afterCommit, `afterCommit of ${what}`, true),
   };
 }
 
@@ -116,13 +118,12 @@ function headersOf(value: unknown, what: string): Headers | undefined {
 
 /**
  * Checks the options of one call.
- * @throws ConfigError for an unknown or wrong one, PayloadError for a header's value, NotYetError for what is not built.
+ * @throws ConfigError for an unknown or wrong one, PayloadError for a header's value.
  */
 export function callSettings(options: CallOptions | undefined, now: number): EnqueueSettings {
   if (options === undefined) return NONE;
   const what = 'an enqueue';
-  const { afterCommit, key, ...given } = checkOptions(options, CALL, what);
-  if (afterCommit !== undefined) throw notYet(`the option afterCommit of ${what}`);
+  const { key, ...given } = checkOptions(options, CALL, what);
   return { ...commonSettings(given, what, now), key: key as KeyValue | undefined };
 }
 

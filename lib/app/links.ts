@@ -7,6 +7,7 @@ import type { Clock } from '../clock.js';
 import { LockUnavailableError } from '../errors.js';
 import { FenceSource } from '../fence.js';
 import type { Guard } from '../guard.js';
+import type { Rehearsal } from './rehearsal.js';
 import type { Registry } from '../declarations/registry.js';
 import type { ResultBackend } from '../result-backend.js';
 import type { Signals } from '../signals.js';
@@ -22,6 +23,8 @@ export interface LinkParts {
   readonly name: string | undefined;
   /** Aborts as the app is closed: nobody waits for a result any longer. */
   readonly closed: AbortSignal;
+  /** Undefined but under test. */
+  readonly rehearsal: Rehearsal | undefined;
 }
 
 /** An app's open links, and the client on them. */
@@ -32,6 +35,8 @@ export interface Links {
   readonly results: ResultBackend | undefined;
   readonly fences: FenceSource;
   readonly client: Client;
+  /** As the broker shows it, and `inspect`. */
+  readonly name: string;
 }
 
 /** How long Redis is waited for when the app can open without, ms; it goes on connecting afterwards. */
@@ -39,10 +44,11 @@ const OPTIONAL_LOCKS = 1_000;
 
 /** Opens broker and locks, and declares the queues of the app's tasks. Whatever was opened is closed when it fails. */
 export async function openLinks(parts: LinkParts, timeout: number): Promise<Links> {
-  const { settings, clock, signals, name, closed } = parts;
+  const { settings, clock, signals, name, closed, rehearsal } = parts;
   checkPair(settings);
   const { namespace, publishTimeout } = settings;
-  const adapter = { namespace, clock, connectionName: name ?? `${namespace} ${hostname()} ${process.pid}` };
+  const connectionName = name ?? `${namespace} ${hostname()} ${process.pid}`;
+  const adapter = { namespace, clock, connectionName, rehearsal };
   const transport = await openTransport(settings.broker, adapter);
   const guard = await openGuard(settings.locks, adapter);
   const results = await openResults(settings, adapter);
@@ -62,9 +68,9 @@ export async function openLinks(parts: LinkParts, timeout: number): Promise<Link
   const origin = `${process.pid}@${hostname()}`;
   const reader = results && resultReader({ results, clock, closed });
   const declared = new Set(queues.map((queue) => queue.name));
-  const shared = { transport, guard, fences, clock, signals };
+  const shared = { transport, guard, fences, clock, signals, run: rehearsal?.run };
   const client = new Client({ ...shared, namespace, publishTimeout, origin, reader, declared });
-  return { transport, guard, results, fences, client };
+  return { transport, guard, results, fences, client, name: name ?? `${hostname()}-${process.pid}` };
 }
 
 /** A task that is rather published without its lock than not at all must not wait for Redis to open the app. */

@@ -17,7 +17,10 @@ export interface SendOptions extends Omit<CallOptions, 'key'> {
   readonly queue?: string;
 }
 
-const KNOWN = ['args', 'kwargs', 'queue', 'headers', 'id', 'delay', 'at', 'expires', 'priority'] as const;
+const KNOWN = [
+  ...(['args', 'kwargs', 'queue', 'headers', 'id', 'delay', 'at', 'expires'] as const),
+  ...(['priority', 'afterCommit'] as const),
+];
 
 /** Checks what `app.send` was given. `listed`: the app's own task of that name. @throws ConfigError, PayloadError */
 export function sendSettings(

@@ -66,6 +66,30 @@ export function deadLetter(frame: Frame, letter: DeadLetter): Frame {
   };
 }
 
+/** What a dead letter lives again with. */
+export interface Revival {
+  readonly id: string;
+  /** That of the dead letter. */
+  readonly parentId: string;
+  /** Epoch ms. */
+  readonly at: number;
+  /** With the fence of its new claim. @default as before */
+  readonly lock?: MessageLock | undefined;
+}
+
+/**
+ * A dead letter as a task of its own: the same bytes under a new id, from the first attempt on. When it was due and when
+ * it expired counts no more: somebody wants it now.
+ */
+export function revive(frame: Frame, { id, parentId, at, lock }: Revival): Frame {
+  const { properties, headers, body } = republish(frame, { attempt: 1, ...(lock && { lock }) });
+  return {
+    properties: { ...properties, messageId: id, correlationId: id, timestamp: Math.floor(at / 1000) },
+    headers: { ...headers, id, parent_id: parentId, eta: null, expires: null, enqueued_at: at },
+    body,
+  };
+}
+
 function lasting(properties: FrameProperties): FrameProperties {
   const { expiration, ...others } = properties;
   return expiration === undefined ? properties : others;

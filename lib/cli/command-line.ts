@@ -3,6 +3,8 @@ import { NotYetError } from '../errors.js';
 import { hint } from '../nearest.js';
 import { EXIT, UsageError } from './exit.js';
 import type { InspectOptions } from './list.js';
+import { addOperatorCommands, OPERATOR_COMMANDS, type OperatorWish } from './operator-commands.js';
+import { appOption, named, option } from './app-option.js';
 import { countValue, durationValue, levelValue, queuesValue, textValue, type LogThreshold } from './option-values.js';
 
 /** Options of `run`, as the flags and the environment gave them. */
@@ -26,11 +28,11 @@ export interface RunOptions {
 export type Wish =
   | { readonly command: 'run'; readonly options: RunOptions }
   | { readonly command: 'list' | 'check'; readonly options: InspectOptions }
+  | OperatorWish
   | { readonly command: 'done' };
 
-const COMMANDS = ['run', 'list', 'check', 'help'];
+const COMMANDS = ['run', 'list', 'check', ...OPERATOR_COMMANDS, 'help'];
 /** Documented, and refused until built. */
-const LATER_COMMANDS = ['enqueue', 'inspect', 'locks', 'dead', 'purge'];
 const LATER_OPTIONS = ['--once', '--max-tasks <n>', '--health-port <port>'];
 
 /** Reads the command line and the environment's `TASK_WORKER_…`. @throws UsageError, NotYetError */
@@ -52,7 +54,6 @@ export function readCommandLine(args: readonly string[], version: string): Wish 
 
 function checkCommand(word: string): void {
   if (COMMANDS.includes(word)) return;
-  if (LATER_COMMANDS.includes(word)) throw notYet(`the command ${word}`, word);
   throw new UsageError(`there is no command '${word}'${hint(word, COMMANDS)} (commands: ${COMMANDS.join(', ')})`);
 }
 
@@ -67,14 +68,9 @@ function program(version: string, take: (wish: Wish) => void): Command {
   addRun(root, take);
   addInspection(root, 'list', "show the app's tasks: queue, unique key, strategy, retry", take);
   addInspection(root, 'check', 'load and verify the app, connect to nothing (for CI)', take);
+  addOperatorCommands(root, take);
   return root;
 }
-
-const option = (flags: string, text: string, parse: (value: string) => unknown): Option =>
-  new Option(flags, text).argParser(parse);
-
-const appOption = (): Option =>
-  option('-a, --app <file>', "the app's compiled module, such as dist/app.js", textValue).env('TASK_WORKER_APP');
 
 function addInspection(root: Command, command: 'list' | 'check', text: string, take: (wish: Wish) => void): void {
   const sub = root.command(command).description(text).addOption(appOption());
@@ -129,18 +125,12 @@ function runOptions(): Option[] {
   ];
 }
 
-function named({ app }: { readonly app?: string | undefined }): string {
-  if (app !== undefined && app !== '') return app;
-  throw new UsageError('which app? Name its compiled module: -a dist/app.js, or TASK_WORKER_APP');
-}
-
 /** A word that no option takes, or an option that is still to come. */
 function refuseRest([word]: readonly string[], options: object): void {
   const later = LATER_OPTIONS.map((flags) => new Option(flags)).find((one) => one.attributeName() in options);
   if (later !== undefined) throw notYet(`the option ${later.long}`, later.long ?? '');
   if (word === undefined) return;
-  if ([...COMMANDS, ...LATER_COMMANDS].includes(word))
-    throw new UsageError(`the command comes first: task-worker ${word} …`);
+  if (COMMANDS.includes(word)) throw new UsageError(`the command comes first: task-worker ${word} …`);
   throw new UsageError(`what does '${word}' mean? Options begin with a dash${hint(word, COMMANDS)}`);
 }
 

@@ -28,6 +28,7 @@ const LINES: { readonly [E in EventName]: (event: Readonly<TaskEvents[E]>) => Li
   'task:retried': ({ task, delay }) => ['info', `${task} runs again in ${(delay / 1000).toFixed(1)} s`],
   'task:dead': ({ task, code }) => ['error', `${task} went to the dead letters (${code})`],
   'task:expired': ({ task }) => ['warn', `${task} was dropped: it had expired before it could run`],
+  'enqueue:failed': ({ task, error }) => ['error', `${task}: not enqueued after the commit: ${error.message}`],
   'publish:failed': ({ task, to, error }) => ['error', `${task}: cannot be published to ${to}: ${error.message}`],
   'task:overdue': ({ task }) => ['error', `${task} ignores its abort signal: the next run waits until its lease ends`],
   'result:lost': ({ task, error }) => ['error', `${task}: its result could not be kept: ${error.message}`],

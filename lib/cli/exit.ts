@@ -21,6 +21,13 @@ const CODES: Readonly<Record<string, number>> = {
   DECORATOR_MODE: EXIT.config,
   NOT_YET: EXIT.config,
   NOT_A_TASK: EXIT.config,
+  KEY: EXIT.usage,
+  PAYLOAD: EXIT.usage,
+  UNROUTABLE: EXIT.unavailable,
+  PUBLISH_REFUSED: EXIT.unavailable,
+  PUBLISH_UNKNOWN: EXIT.unavailable,
+  DUPLICATE_UNDECIDED: EXIT.unavailable,
+  DUPLICATE: EXIT.failed,
 };
 
 /** The stable code of an error of ours, or of a driver's; undefined for any other. */
@@ -43,6 +50,15 @@ const ADVICE: Readonly<Record<string, string>> = {
 
 /** An error in one line, with what to look at. */
 export const explained = (error: Error): string => oneLine(error.message) + (ADVICE[codeOf(error) ?? ''] ?? '');
+
+/** Its text says it all. */
+export const foreseen = (error: Error): boolean => (codeOf(error) ?? '') in CODES;
+
+/** For calls whose arguments came from the command line. */
+export function asUsage(thrown: unknown): never {
+  const error = toError(thrown);
+  throw codeOf(error) === 'CONFIG' ? new UsageError(error.message, error) : error;
+}
 
 /** An error's text without line breaks and other control characters. */
 export const oneLine = (text: string): string => text.replace(/\s*\p{Cc}+\s*/gu, ' ').trim();

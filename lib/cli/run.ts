@@ -2,7 +2,6 @@ import { hostname } from 'node:os';
 import type { App, AppWorker } from '../app/app.js';
 import { pause, systemClock } from '../clock.js';
 import { toError } from '../errors.js';
-import { hint } from '../nearest.js';
 import { settleAddresses } from './addresses.js';
 import { banner, type BannerFacts } from './banner.js';
 import { painter } from './colours.js';
@@ -13,6 +12,7 @@ import { codeOf, EXIT, exitCode, explained, UsageError } from './exit.js';
 import { demandTasks, loadApp } from './load-app.js';
 import { createLog, type Log, type LogOptions } from './log.js';
 import { Stopper } from './stopper.js';
+import { queuesAsked } from './with-app.js';
 
 /** How long the links may take to close after the work is done, ms. */
 const CLOSE_TIME = 5_000;
@@ -80,15 +80,10 @@ function workerOf(app: App, options: RunOptions): AppWorker {
 }
 
 /** Those asked for, or all of the app's, without those left out. A name that no task uses is a typing error. */
-function queuesOf({ definitions }: App, { queues, excludeQueues = [] }: RunOptions): string[] {
-  const known = [...new Set(definitions.map(({ queue }) => queue))];
-  const stranger = [...(queues ?? []), ...excludeQueues].find((name) => !known.includes(name));
-  if (stranger !== undefined) {
-    throw new UsageError(`no task is on the queue '${stranger}'${hint(stranger, known)} (queues: ${known.join(', ')})`);
-  }
-  const left = (queues ?? known).filter((name) => !excludeQueues.includes(name));
+function queuesOf(app: App, { queues, excludeQueues }: RunOptions): string[] {
+  const left = queuesAsked(app, queues).filter((name) => !queuesAsked(app, excludeQueues ?? []).includes(name));
   if (left.length === 0) throw new UsageError('no queue is left to consume');
-  return [...new Set(left)];
+  return left;
 }
 
 function introduce(facts: BannerFacts, log: Log, { format }: LogOptions): void {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { toError } from '../errors.js';
-import { readCommandLine } from './command-line.js';
-import { EXIT, exitCode, oneLine } from './exit.js';
+import { readCommandLine, type Wish } from './command-line.js';
+import { EXIT, exitCode, foreseen, oneLine } from './exit.js';
 
 /** The package's version. */
 function readVersion(): string {
@@ -19,14 +19,34 @@ export async function main(args: readonly string[]): Promise<number> {
     complain(`${toError(thrown).message} (task-worker --help)`);
     return EXIT.usage;
   }
-  // Each command is loaded when it is asked for: list and check need no logger.
   try {
-    if (wish.command === 'run') return await (await import('./run.js')).run(wish.options, version);
-    if (wish.command === 'list') return await (await import('./list.js')).list(wish.options);
-    if (wish.command === 'check') return await (await import('./check.js')).check(wish.options);
-    return EXIT.ok;
+    return await grant(wish, version);
   } catch (thrown) {
     return explain(toError(thrown));
+  }
+}
+
+/** Each command is loaded when it is asked for: list and check need no logger. */
+async function grant(wish: Wish, version: string): Promise<number> {
+  switch (wish.command) {
+    case 'run':
+      return (await import('./run.js')).run(wish.options, version);
+    case 'list':
+      return (await import('./list.js')).list(wish.options);
+    case 'check':
+      return (await import('./check.js')).check(wish.options);
+    case 'enqueue':
+      return (await import('./enqueue.js')).enqueue(wish.options);
+    case 'inspect':
+      return (await import('./inspect.js')).inspect(wish.options);
+    case 'dead':
+      return (await import('./dead.js')).dead(wish.options);
+    case 'locks':
+      return (await import('./locks.js')).locks(wish.options);
+    case 'purge':
+      return (await import('./purge.js')).purge(wish.options);
+    case 'done':
+      return EXIT.ok;
   }
 }
 
@@ -35,7 +55,7 @@ function explain(error: Error): number {
   const status = exitCode(error);
   complain(error.message);
   const wordy = /^(debug|trace)$/i.test(process.env['LOG_LEVEL'] ?? '');
-  if (wordy || status === EXIT.failed) process.stderr.write(`${stacks(error)}\n`);
+  if (wordy || (status === EXIT.failed && !foreseen(error))) process.stderr.write(`${stacks(error)}\n`);
   return status;
 }
 

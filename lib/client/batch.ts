@@ -14,7 +14,7 @@ import type { Receipt } from './receipt.js';
 const IN_FLIGHT = 500;
 
 /** When no call gets through, these would only be waited for again by the next. */
-const OUTAGES = [
+export const OUTAGES = [
   BrokerUnavailableError,
   ClosedError,
   DuplicateUndecidedError,
@@ -88,7 +88,7 @@ export async function submitAll(
     // One iterator serves all lanes: each takes the next group that nobody has.
     for (const group of waiting) await Promise.all(group.map(one));
   };
-  await Promise.all(Array.from({ length: IN_FLIGHT }, lane));
+  await Promise.all(Array.from({ length: Math.min(IN_FLIGHT, calls.length) }, lane));
   if (errors.some((error) => error !== undefined)) throw new BatchError(receipts, errors);
   return receipts as Receipt[];
 }

@@ -23,6 +23,8 @@ export interface EnqueueSettings {
   readonly queue?: string | undefined;
   /** @default the task's */
   readonly priority?: number | undefined;
+  /** Inside a transaction, wait for its commit. @default as the task says; true for one that is sent by name */
+  readonly afterCommit?: boolean | undefined;
 }
 
 /** Settings of a task that is sent by name. */
@@ -51,6 +53,8 @@ export interface Call {
   readonly headers: Headers;
   /** JSON text of the arguments, to be handed to a holder; undefined without `coalesce`. */
   readonly offer: string | undefined;
+  /** Waits for the commit of the transaction that it is made in. */
+  readonly afterCommit: boolean;
   /** Sent by name: a queue that the app does not know belongs to somebody else, and is used as it is. */
   readonly byName: boolean;
 }
@@ -104,6 +108,7 @@ export function prepare(
     priority: settings.priority ?? definition.priority,
     headers: settings.headers ?? NONE,
     offer: offerOf(definition, packed),
+    afterCommit: settings.afterCommit ?? definition.afterCommit,
     byName: false,
   };
 }
@@ -146,6 +151,7 @@ export function prepareNamed(clock: Clock, task: string, { args, kwargs, ...sett
     priority: settings.priority,
     headers: settings.headers ?? NONE,
     offer: undefined,
+    afterCommit: settings.afterCommit ?? true,
     byName: true,
   };
 }

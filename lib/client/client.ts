@@ -17,7 +17,6 @@ import type { DiscardReason, Signals } from '../signals.js';
 import type { UniquePolicy } from '../task-definition.js';
 import type { Transport } from '../transport.js';
 import { PUBLISH_WINDOW, recordName } from '../declarations/uniqueness.js';
-import { submitAll } from './batch.js';
 import type { Call } from './call.js';
 import { Flight, type Landed } from './flights.js';
 import { Queues } from './queues.js';
@@ -40,6 +39,8 @@ export interface ClientParts {
   readonly reader: ResultReader | undefined;
   /** Queues that are declared. */
   readonly declared: ReadonlySet<string>;
+  /** For tests that run tasks inline: called with each receipt before its caller gets it. */
+  readonly run?: ((receipt: Receipt) => Promise<Receipt>) | undefined;
 }
 
 /** A call that is being enqueued. */
@@ -98,16 +99,9 @@ export class Client {
   /** Resolves once the broker has the message, or a holder that covers the call is known. `publishTimeout` begins now. */
   async submit(call: Call): Promise<Receipt> {
     this.#refuseClosed(call.task);
-    const { clock, publishTimeout } = this.#parts;
-    return this.#track(this.#submit({ call, order: this.#orders++, deadline: clock.monotonic() + publishTimeout }));
-  }
-
-  /**
-   * Submits calls together; an error in a call's place is that call's. Calls of one key share one claim.
-   * @throws BatchError once all are settled, when one of them failed.
-   */
-  submitAll(calls: readonly (Call | Error)[]): Promise<Receipt[]> {
-    return submitAll(calls, (call) => this.submit(call));
+    const { clock, publishTimeout, run } = this.#parts;
+    const work = this.#submit({ call, order: this.#orders++, deadline: clock.monotonic() + publishTimeout });
+    return this.#track(run === undefined ? work : work.then(run));
   }
 
   /** Refuses new work, then waits for what is on its way: publishes and confirms. */
@@ -177,8 +171,9 @@ export class Client {
       const { args, offer } = flight.newest;
       const reserved = await this.#reserve(job, offer);
       if (reserved !== undefined && 'holder' in reserved) {
-        const { owner: id, phase } = reserved.holder;
-        const landed = { holder: { id, phase }, enqueued: false, coalesced: reserved.offered };
+        const { owner: id, phase, fence: after } = reserved.holder;
+        const taken = { coalesced: reserved.offered, ...(reserved.offered ? { after } : {}) };
+        const landed = { holder: { id, phase }, enqueued: false, ...taken };
         flight.land(landed);
         return this.#dropped(job, landed);
       }
@@ -294,7 +289,7 @@ export class Client {
   }
 
   /** A call under the holder's own id is that very task once more, and no duplicate to be complained of. */
-  #dropped({ call, key, unique }: UniqueJob, { holder, coalesced }: Landed): Receipt {
+  #dropped({ call, key, unique }: UniqueJob, { holder, coalesced, after }: Landed): Receipt {
     const { task, id } = call;
     const { reader, signals } = this.#parts;
     if (unique.onDuplicate === 'reject' && holder.id !== id) {
@@ -303,7 +298,7 @@ export class Client {
     }
     if (coalesced) {
       signals.emit('task:coalesced', { task, id, key, holder, side: 'enqueue' });
-      return new Receipt({ status: 'coalesced', id: holder.id, key, holder, reader });
+      return new Receipt({ status: 'coalesced', id: holder.id, key, holder, reader, after });
     }
     const reason: DiscardReason = holder.phase === 'publishing' ? 'queued' : holder.phase;
     signals.emit('task:discarded', { task, id, key, holder, side: 'enqueue', reason });

@@ -6,6 +6,8 @@ export interface Landed {
   readonly holder: ReceiptHolder;
   readonly enqueued: boolean;
   readonly coalesced: boolean;
+  /** Of a holder's runs only those with a larger fence have these arguments; undefined: all have. */
+  readonly after?: number;
 }
 
 /** What a leader's enqueue came to; undefined when it failed for a reason of its own. */

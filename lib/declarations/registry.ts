@@ -79,6 +79,7 @@ function resolve(service: Class, declaration: Declaration): TaskDefinition {
     retry: task.retry,
     priority: task.priority,
     expires: task.expires,
+    afterCommit: task.afterCommit,
     parameters,
     key: key === undefined ? undefined : compileKey(key, parameters, name),
     keyText: key === undefined ? undefined : keyText(key),

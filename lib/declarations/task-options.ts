@@ -68,7 +68,7 @@ export interface TaskOptions<K = string> {
   /** 0 (lowest) to 9, on queues that have priorities. */
   readonly priority?: number;
   /**
-   * Inside a transaction, publish after its commit. Only `true` is built yet.
+   * Inside a transaction (`app.transaction`), publish after its commit; `false` publishes at once, whatever becomes of it.
    *
    * @default true
    */

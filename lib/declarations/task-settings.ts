@@ -14,6 +14,7 @@ export interface TaskSettings {
   readonly priority: number | undefined;
   /** ms */
   readonly expires: number | undefined;
+  readonly afterCommit: boolean;
   readonly unique: { readonly key: KeySource; readonly policy: UniquePolicy } | undefined;
 }
 
@@ -123,7 +124,6 @@ export function taskSettings(value: unknown, where: string): TaskSettings {
   const given = checkOptions(value ?? {}, TASK, what);
   refuseUnbuilt(given, ['timeLimit'], what);
   if (checkFlag(given.thread, `${what} option 'thread'`, false)) throw notYet(`${what} option 'thread'`);
-  if (!checkFlag(given.afterCommit, `${what} option 'afterCommit'`, true)) throw notYet(`${what} option 'afterCommit'`);
   checkFirst(given.onConnectionLoss, `${what} option 'onConnectionLoss'`, ['abort', 'finish']);
   return Object.freeze({
     name: given.name === undefined ? undefined : checkName(given.name, `${what} option 'name'`, MAX_NAME_BYTES),
@@ -133,6 +133,7 @@ export function taskSettings(value: unknown, where: string): TaskSettings {
     priority:
       given.priority === undefined ? undefined : checkInteger(given.priority, `${what} option 'priority'`, 0, 9),
     expires: given.expires === undefined ? undefined : duration(given.expires, `${what} option 'expires'`, 1),
+    afterCommit: checkFlag(given.afterCommit, `${what} option 'afterCommit'`, true),
     unique: checkUnique(given.unique, `${what} option 'unique'`),
   });
 }

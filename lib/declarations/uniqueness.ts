@@ -10,9 +10,19 @@ export const DEFAULT_POLICY: UniquePolicy = { onDuplicate: 'discard', ttl: 600_0
 /** A task name may hold the separator; two tasks must not meet in one record. */
 const part = (task: string): string => (/[:%]/.test(task) ? task.replace(/%/g, '%25').replace(/:/g, '%3A') : task);
 
+/** The names of a namespace's records begin so. */
+export const recordPrefix = (namespace: string): string => `${namespace}:lock:`;
+
 /** The name of a key's record: one Redis key, so one slot of a cluster. */
 export const recordName = (namespace: string, task: string, key: string): string =>
-  `${namespace}:lock:${part(task)}:${key}`;
+  `${recordPrefix(namespace)}${part(task)}:${key}`;
+
+/** Task and key of a record's name, without its prefix. */
+export function parseRecord(rest: string): { readonly task: string; readonly key: string } {
+  const colon = rest.indexOf(':');
+  const task = rest.slice(0, colon).replaceAll('%3A', ':').replaceAll('%25', '%');
+  return { task, key: rest.slice(colon + 1) };
+}
 
 /** The policy by which a worker treats the key: `@ShouldCompute`'s if there is one, else that of `@Task({ unique })`. */
 export const workerPolicy = (definition: TaskDefinition | undefined): UniquePolicy =>

@@ -9,11 +9,14 @@ import {
   type KeptArguments,
   type LockRecord,
   type PublishingClaim,
+  type RecordScan,
   type RunEnd,
   type RunningClaim,
 } from '../guard.js';
 import { claimPublishing, claimRunning } from './memory-claims.js';
+import type { Presence } from '../presence.js';
 import { abandon, confirm, expire, extend, hold, release, renew } from './memory-holder.js';
+import { MemoryPresence } from './memory-presence.js';
 import { EMPTY, found, held, type Moment, type Step } from './memory-record.js';
 
 interface Entry {
@@ -33,6 +36,19 @@ export class MemoryLocks {
   /** Number of keys that are remembered. */
   get size(): number {
     return this.#entries.size;
+  }
+
+  /** Forgets every key. */
+  clear(): void {
+    this.#entries.clear();
+  }
+
+  /** What workers that share these records say about themselves. */
+  readonly presence = new MemoryPresence();
+
+  /** Every key that is remembered at `now`, with its record. */
+  *all(now: number): Generator<{ key: string; record: LockRecord }> {
+    for (const [key, { record, until }] of this.#entries) if (now < until) yield { key, record };
   }
 
   read(key: string, now: number): LockRecord | undefined {
@@ -125,9 +141,26 @@ class MemoryGuard implements Guard {
   }
 
   async read(key: string): Promise<LockRecord | undefined> {
+    return this.#store.read(key, await this.now());
+  }
+
+  async scan(prefix: string, text: string, limit: number): Promise<RecordScan> {
+    const pattern = new RegExp(text.replace(/[\\^$.|?+()[\]{}]/g, '\\$&').replaceAll('*', '.*'), 's');
+    const matching = [...this.#store.all(await this.now())].filter(
+      ({ key, record }) =>
+        record.owner !== undefined && key.startsWith(prefix) && pattern.test(key.slice(prefix.length)),
+    );
+    return { records: matching.slice(0, limit), more: matching.length > limit };
+  }
+
+  async now(): Promise<number> {
     const closed = this.#refused();
     if (closed !== undefined) throw new LockUnavailableError(closed.message, {}, closed);
-    return this.#store.read(key, this.#clock.now());
+    return this.#clock.now();
+  }
+
+  get presence(): Presence {
+    return this.#store.presence.at(this.#clock);
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { Clock } from '../clock.js';
-import { ConfigError, LockUnavailableError, NotYetError } from '../errors.js';
+import { ConfigError, NotYetError } from '../errors.js';
 import {
   MEMORY_TIME,
   type ClaimAnswer,
@@ -10,12 +10,15 @@ import {
   type KeptArguments,
   type LockRecord,
   type PublishingClaim,
+  type RecordScan,
   type RunEnd,
   type RunningClaim,
 } from '../guard.js';
+import type { Presence } from '../presence.js';
 import { RedlockCalls } from './redlock-calls.js';
 import { RedlockNodes, type NodeEvents } from './redlock-nodes.js';
-import { ARGUMENT_FIELDS, newestOf, readRecord } from './redlock-record.js';
+import { RedlockReader } from './redlock-reader.js';
+import { ARGUMENT_FIELDS, newestOf } from './redlock-record.js';
 import { claimAnswer, holdAnswer, word } from './redlock-votes.js';
 
 /** What a guard on Redis is made of. */
@@ -34,10 +37,12 @@ export class RedlockGuard implements Guard {
   readonly #producer: RedlockCalls;
   readonly #worker: RedlockCalls;
   readonly #holder: RedlockCalls;
+  readonly #reader: RedlockReader;
 
   constructor({ nodes, clock, memory = MEMORY_TIME }: RedlockGuardOptions) {
     this.#nodes = new RedlockNodes(nodes);
     this.#clock = clock;
+    this.#reader = new RedlockReader(this.#nodes);
     const { clients } = this.#nodes;
     this.#producer = new RedlockCalls(clients, memory, { extend: 'claim-publishing', release: 'abandon' });
     this.#worker = new RedlockCalls(clients, memory, { extend: 'claim-running', release: 'release' });
@@ -108,16 +113,20 @@ export class RedlockGuard implements Guard {
     return newestOf(answers, identity) ?? 'none';
   }
 
-  async read(key: string): Promise<LockRecord | undefined> {
-    let trouble: unknown = this.#nodes.unavailable();
-    for (const client of this.#nodes.clients) {
-      try {
-        return readRecord(await client.hgetall(key));
-      } catch (error) {
-        trouble ??= error;
-      }
-    }
-    throw new LockUnavailableError(`no Redis node answers (${this.address})`, { address: this.address }, trouble);
+  read(key: string): Promise<LockRecord | undefined> {
+    return this.#reader.read(key);
+  }
+
+  scan(prefix: string, text: string, limit: number): Promise<RecordScan> {
+    return this.#reader.scan(prefix, text, limit);
+  }
+
+  now(): Promise<number> {
+    return this.#reader.now();
+  }
+
+  get presence(): Presence {
+    return this.#reader;
   }
 
   close(): Promise<void> {

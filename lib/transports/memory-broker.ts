@@ -26,6 +26,7 @@ const BURST = 64;
 const REFUSED_AGAIN = 1_000;
 /** Where a message goes whose queue is not there when it is due. */
 const LOST = deadQueue('due');
+const DEAD = deadQueue('');
 
 /**
  * A broker inside the process, shared by any number of memory transports. It does what RabbitMQ does for solotask, and
@@ -113,6 +114,28 @@ export class MemoryBroker {
   /** Deletes a queue with what is in it: publishes to it come back from now on. */
   remove(name: string): void {
     this.#queues.delete(name);
+  }
+
+  /** The queues that are not for dead letters. */
+  get workQueues(): readonly string[] {
+    return [...this.#queues.keys()].filter((name) => !name.endsWith(DEAD));
+  }
+
+  /** Messages that wait in a queue. */
+  ready(name: string): number {
+    return this.#queues.get(name)?.ready ?? 0;
+  }
+
+  /** How many messages are held back until they are due, and epoch ms of the first. */
+  get delayed(): { readonly count: number; readonly next: number | undefined } {
+    return { count: this.#delayed.length, next: this.#delayed[0]?.due };
+  }
+
+  /** Forgets every message that nobody is working on; the queues stay. */
+  clear(): void {
+    for (const queue of this.#queues.values()) queue.clear();
+    this.#delayed.length = 0;
+    this.#wake();
   }
 
   /** A publish that is not delayed, and what becomes of it. */

@@ -67,6 +67,13 @@ export class MemoryQueue {
     this.#changed(this);
   }
 
+  /** Forgets what is ready. */
+  clear(): void {
+    this.#fresh = [];
+    this.#head = 0;
+    this.#returned = [];
+  }
+
   attach(consumer: MemoryConsumer): void {
     this.#consumers.push(consumer);
     this.#changed(this);
@@ -91,12 +98,19 @@ export class MemoryQueue {
     this.putBack(messages);
   }
 
+  /** Hands one message to somebody who asks for it; undefined when there is none. */
+  take(consumer: MemoryConsumer): MemoryDelivery | undefined {
+    if (this.ready === 0) return undefined;
+    const delivery = new MemoryDelivery(this, consumer, this.#shift());
+    consumer.open.add(delivery);
+    return delivery;
+  }
+
   /** Delivers one message; false when there is none, or nobody has room for it. */
   deliverOne(): boolean {
     const consumer = this.ready === 0 ? undefined : this.#next();
-    if (consumer === undefined) return false;
-    const delivery = new MemoryDelivery(this, consumer, this.#shift());
-    consumer.open.add(delivery);
+    const delivery = consumer && this.take(consumer);
+    if (consumer === undefined || delivery === undefined) return false;
     try {
       consumer.handler.deliver(delivery);
     } catch {

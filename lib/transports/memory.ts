@@ -3,8 +3,10 @@ import { BrokerUnavailableError, ClosedError, ConfigError, PublishRefusedError, 
 import type { Frame } from '../message.js';
 import {
   freshCopy,
+  type Delivery,
   type DeliveryHandler,
   type Outgoing,
+  type Pull,
   type QueueDeclaration,
   type QueueFigures,
   type Subscription,
@@ -36,7 +38,7 @@ class MemoryTransport implements Transport, MemoryLink {
   readonly address = 'memory:';
   readonly #clock: Clock;
   readonly #broker: MemoryBroker;
-  readonly #subscriptions = new Set<MemorySubscription>();
+  readonly #subscriptions = new Set<MemorySubscription | MemoryPull>();
   #events = SILENT;
   #relays = 0;
   #up = false;
@@ -97,10 +99,16 @@ class MemoryTransport implements Transport, MemoryLink {
     };
   }
 
+  async pull(name: string): Promise<Pull> {
+    this.#refuseClosed();
+    const pull = new MemoryPull(this.#queue(name));
+    this.#subscriptions.add(pull);
+    return pull;
+  }
+
   async figures(name: string): Promise<QueueFigures> {
-    const queue = this.#broker.queue(name);
-    if (queue === undefined) throw new UnroutableError(`there is no queue '${name}'`, { queue: name });
-    return { ready: queue.ready, consumers: queue.consumers };
+    const { ready, consumers } = this.#queue(name);
+    return { ready, consumers };
   }
 
   async close(): Promise<void> {
@@ -121,6 +129,12 @@ class MemoryTransport implements Transport, MemoryLink {
   restored(): void {
     this.#up = true;
     for (const link of ['publish', 'consume'] as const) this.#events.connected(link);
+  }
+
+  #queue(name: string): MemoryQueue {
+    const queue = this.#broker.queue(name);
+    if (queue === undefined) throw new UnroutableError(`there is no queue '${name}'`, { queue: name });
+    return queue;
   }
 
   #relay(change: 1 | -1): void {
@@ -171,6 +185,36 @@ class MemorySubscription implements Subscription {
 
   end(): void {
     this.#queue.detach(this.#consumer);
+    this.#queue.reclaim(this.#consumer);
+  }
+}
+
+/** A consumer that is never attached: it asks instead. */
+class MemoryPull implements Pull {
+  readonly #queue: MemoryQueue;
+  readonly #consumer: MemoryConsumer;
+  #over = false;
+
+  constructor(queue: MemoryQueue) {
+    this.#queue = queue;
+    this.#consumer = { prefetch: Infinity, handler: { deliver() {}, lost() {} }, open: new Set() };
+  }
+
+  async next(): Promise<Delivery | undefined> {
+    if (this.#over) throw new BrokerUnavailableError('the channel of this pull is gone');
+    return this.#queue.take(this.#consumer);
+  }
+
+  async close(): Promise<void> {
+    this.end();
+  }
+
+  lost(): void {
+    this.end();
+  }
+
+  end(): void {
+    this.#over = true;
     this.#queue.reclaim(this.#consumer);
   }
 }

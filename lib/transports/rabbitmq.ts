@@ -4,6 +4,7 @@ import { BrokerUnavailableError, ClosedError, ConfigError, UnroutableError } fro
 import type {
   DeliveryHandler,
   Outgoing,
+  Pull,
   QueueDeclaration,
   QueueFigures,
   Subscription,
@@ -16,6 +17,7 @@ import { Consumer } from './rabbitmq-consumer.js';
 import { declareError, replyCode } from './rabbitmq-errors.js';
 import { Link } from './rabbitmq-link.js';
 import { Publisher } from './rabbitmq-publisher.js';
+import { RabbitPull } from './rabbitmq-pull.js';
 import { Relay } from './rabbitmq-relay.js';
 import { declareDelays, declareWorkQueue, dueName, rungName } from './rabbitmq-topology.js';
 
@@ -52,6 +54,7 @@ class RabbitTransport implements Transport {
   readonly #publishing: Promise<void>;
   readonly #consumers = new Set<Consumer>();
   readonly #relays = new Set<Subscription>();
+  readonly #pulls = new Set<Pull>();
   readonly #declared = new Map<string, QueueDeclaration>();
   #events = SILENT;
   #closed: Promise<void> | undefined;
@@ -131,6 +134,15 @@ class RabbitTransport implements Transport {
     return subscription;
   }
 
+  async pull(queue: string): Promise<Pull> {
+    await this.figures(queue);
+    const model = await this.#consumeLink.ready();
+    const ended = (): void => void this.#pulls.delete(pull);
+    const pull = await RabbitPull.open({ model, clock: this.#clock, queue, ended });
+    this.#pulls.add(pull);
+    return pull;
+  }
+
   figures(queue: string): Promise<QueueFigures> {
     const missing = (error: unknown): unknown =>
       replyCode(error) === 404 ? new UnroutableError(`there is no queue '${queue}'`, { queue }, error) : undefined;
@@ -148,7 +160,7 @@ class RabbitTransport implements Transport {
   async #close(): Promise<void> {
     await Promise.all([...this.#relays].map((relay) => relay.cancel()));
     await this.#publisher.idle();
-    await Promise.all([...this.#consumers].map((consumer) => consumer.close()));
+    await Promise.all([...this.#consumers, ...this.#pulls].map((each) => each.close()));
     await this.#publisher.close();
     await Promise.all([this.#publishLink.close(), this.#consumeLink.close()]);
   }

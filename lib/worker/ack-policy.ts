@@ -56,13 +56,13 @@ export class AckPolicy {
       case 'succeeded':
         return this.#finish(run, outcome.value);
       case 'covered':
-        this.#covered(run, outcome);
+        await this.#covered(run, outcome);
         return undefined;
       case 'discarded':
-        this.#discarded(run, outcome.holder);
+        await this.#discarded(run, outcome.holder);
         return undefined;
       case 'coalesced':
-        this.#coalesced(run, outcome.holder);
+        await this.#coalesced(run, outcome);
         return undefined;
       case 'expired':
         run.delivery.ack();
@@ -125,10 +125,12 @@ export class AckPolicy {
     this.#parts.signals.emit('task:discarded', { task, id, key, holder: { id: owner, phase }, side: 'worker', reason });
   }
 
-  #coalesced(run: Run, holder: Extract<Outcome, { kind: 'coalesced' }>['holder']): void {
+  async #coalesced(run: Run, { holder, offered }: Extract<Outcome, { kind: 'coalesced' }>): Promise<void> {
+    const { owner, phase, fence } = holder;
+    // The holder's present run has what was not offered; what was, a later one has.
+    await this.#parts.keeper.dropped(run, owner, offered ? fence : fence - 1);
     run.delivery.ack();
     const { task, id, key } = run.event();
-    const { owner, phase } = holder;
     this.#parts.signals.emit('task:coalesced', { task, id, key, holder: { id: owner, phase }, side: 'worker' });
   }
 

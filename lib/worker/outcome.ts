@@ -13,8 +13,8 @@ export type Outcome =
   | { readonly kind: 'discarded'; readonly holder: Holder }
   /** Its time passed before its first run, and nobody leans on it. Its key is free by now. */
   | { readonly kind: 'expired'; readonly expires: number }
-  /** Another task holds the key and took its arguments, or has newer ones. */
-  | { readonly kind: 'coalesced'; readonly holder: Holder }
+  /** Another task holds the key. `offered`: it took the arguments; else it has newer ones. */
+  | { readonly kind: 'coalesced'; readonly holder: Holder; readonly offered: boolean }
   /** Run again after `delay` ms. */
   | { readonly kind: 'retry'; readonly error: Error; readonly delay: number }
   /** Nothing more can be done. */

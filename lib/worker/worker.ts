@@ -9,6 +9,7 @@ import type { Delivery, Subscription, Transport } from '../transport.js';
 import { AckPolicy } from './ack-policy.js';
 import { Claimer } from './claim.js';
 import { Executor, type Instances } from './executor.js';
+import { Herald } from './herald.js';
 import type { Outcome } from './outcome.js';
 import type { ResultBackend } from '../result-backend.js';
 import { ResultKeeper } from './result-keeper.js';
@@ -30,6 +31,8 @@ export interface WorkerParts {
   readonly namespace: string;
   readonly publishTimeout: number;
   readonly app: object;
+  /** In `inspect`; others may have the same. */
+  readonly name: string;
 }
 
 /** How a worker is set up. */
@@ -69,6 +72,7 @@ export class Worker {
   readonly #executor: Executor;
   readonly #policy: AckPolicy;
   readonly #seats: SeatParts;
+  readonly #herald: Herald;
   readonly #runs = new Map<Run, Promise<void>>();
   readonly #subscriptions: Subscription[] = [];
   /** What still came while the consumers were being cancelled. */
@@ -89,6 +93,8 @@ export class Worker {
     const keeper = new ResultKeeper(parts);
     this.#executor = new Executor({ ...parts, draining, keeper, claimer: new Claimer({ ...parts, draining }) });
     this.#policy = new AckPolicy({ ...parts, draining, keeper });
+    const { presence } = parts.guard;
+    this.#herald = new Herald({ ...parts, ...settings, presence, runs: () => this.#runs.keys() });
   }
 
   /** Bodies and settlements under way. */
@@ -113,7 +119,9 @@ export class Worker {
       await this.quiet();
       throw error;
     }
-    if (!this.#draining.signal.aborted) signals.emit('worker:ready', { queues, concurrency });
+    if (this.#draining.signal.aborted) return;
+    this.#herald.start();
+    signals.emit('worker:ready', { queues, concurrency });
   }
 
   /** A stop that comes while a consumer is being attached ends it as well. */
@@ -164,6 +172,7 @@ export class Worker {
     await this.#settled();
     this.#hurry.abort();
     await quiet;
+    await this.#herald.end();
     this.#parts.signals.emit('worker:stopped', { aborted: count });
     return { aborted: count };
   }

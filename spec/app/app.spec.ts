@@ -159,9 +159,6 @@ describe('an app', () => {
       expect(thrown).to.have.property('message').that.matches(text);
     }
     const loans = app({ services: [Loans] });
-    const call = loans.tasks(Loans, { afterCommit: true } as object).recompute(1);
-    expect(await call.catch((error: unknown) => error)).to.have.property('code', 'NOT_YET');
-    expect(thrownBy(() => loans.transaction())).to.have.property('code', 'NOT_YET');
     const receipt = await loans.tasks(Loans).recompute(1);
     expect(await receipt.result().catch((error: unknown) => error)).to.have.property('code', 'RESULTS_DISABLED');
   });

@@ -22,7 +22,7 @@ describe('the options of a call', () => {
     expect(callSettings(undefined, NOW)).to.deep.equal({});
   });
 
-  const wrong: [keyof CallOptions | 'afterCommit' | 'dealy', unknown, RegExp][] = [
+  const wrong: [keyof CallOptions | 'dealy', unknown, RegExp][] = [
     ['delay', 'soon', /delay of an enqueue is 'soon'.*a duration/],
     ['delay', -1, /a duration/],
     ['delay', Number.MAX_SAFE_INTEGER, /a moment that a Date can hold/],
@@ -42,6 +42,7 @@ describe('the options of a call', () => {
     ['queue', '', /not empty/],
     ['priority', 10, /from 0 to 9/],
     ['priority', '5', /from 0 to 9/],
+    ['afterCommit', 1, /afterCommit of an enqueue is 1.*true or false/],
     ['id', '', /id of an enqueue is ''.*not empty/],
     ['id', 'ü'.repeat(128), /at most 255 bytes \(this one has 256\)/],
     ['id', 'a\nb', /control characters/],
@@ -63,13 +64,12 @@ describe('the options of a call', () => {
     });
   }
 
-  it('are refused where they contradict each other, or are not built', () => {
+  it('are refused where they contradict each other', () => {
     expect(thrownBy(() => settings({ delay: 1, at: new Date() })))
       .to.have.property('message')
       .that.contains('both');
     const never = thrownBy(() => settings({ delay: '1h', expires: '10m' }));
     expect(never).to.have.property('message').that.contains('before it may run');
-    expect(thrownBy(() => settings({ afterCommit: true }))).to.have.property('code', 'NOT_YET');
     const circular = thrownBy(() => settings({ headers: { trace: {} } }));
     expect(circular).to.have.property('code', 'PAYLOAD');
   });

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { systemClock } from '../../lib/clock.js';
-import { ClosedError, UnroutableError } from '../../lib/errors.js';
-import { deadQueue, type Transport } from '../../lib/transport.js';
+import { BrokerUnavailableError, ClosedError, UnroutableError } from '../../lib/errors.js';
+import { deadQueue, type Delivery, type Transport } from '../../lib/transport.js';
 import { createMemoryTransport, MemoryBroker } from '../../lib/transports/memory.js';
 import { eventually } from '../support/eventually.js';
 import { frameOf, fresh, Inbox, rabbit, rejection } from '../support/transports.js';
@@ -71,6 +71,7 @@ for (const adapter of adapters) {
     describe('settling', () => settling(context));
     describe('consuming', () => consuming(context));
     describe('delaying', () => delaying(context));
+    describe('pulling', () => pulling(context));
     describe('closing', () => closing(context));
   });
 }
@@ -290,6 +291,51 @@ function delaying(c: Context): void {
     await relaying.relay();
     await eventually(() => inbox.at(0));
     await relaying.close();
+  });
+}
+
+function pulling(c: Context): void {
+  const idOf = (delivery: Delivery | undefined): unknown =>
+    delivery && (JSON.parse(delivery.frame.body.toString()) as [unknown[]])[0][0];
+
+  it('takes message by message in their order, and says when there are no more', async () => {
+    for (const id of [1, 2]) await c.publish([id]);
+    const pull = await c.transport.pull(c.queue);
+    expect([idOf(await pull.next()), idOf(await pull.next()), await pull.next()]).to.deep.equal([1, 2, undefined]);
+    expect((await c.transport.figures(c.queue)).ready).to.equal(0);
+    await pull.close();
+  });
+
+  it('puts back what was not settled when it closes, flagged, and what was requeued at once', async () => {
+    for (const id of [1, 2, 3]) await c.publish([id]);
+    const pull = await c.transport.pull(c.queue);
+    const [acked, requeued, open] = [await pull.next(), await pull.next(), await pull.next()];
+    expect([acked?.ack(), requeued?.requeue()]).to.deep.equal(['settled', 'settled']);
+    expect(requeued?.ack()).to.equal('stale');
+    await eventually(async () => expect((await c.transport.figures(c.queue)).ready).to.equal(1));
+    await pull.close();
+    expect(open?.stale).to.equal(true);
+    await eventually(async () => expect((await c.transport.figures(c.queue)).ready).to.equal(2));
+    const inbox = new Inbox();
+    await c.transport.consume(c.queue, 2, inbox);
+    await eventually(() => inbox.at(1));
+    expect(inbox.deliveries.map(({ redelivered }) => redelivered)).to.deep.equal([true, true]);
+    expect(inbox.deliveries.map(idOf)).to.have.members([2, 3]);
+  });
+
+  it('gives back what it has when its transport closes, but for what was acknowledged', async () => {
+    for (const id of [1, 2]) await c.publish([id]);
+    const other = await c.connected();
+    const pull = await other.pull(c.queue);
+    (await pull.next())?.ack();
+    await pull.next();
+    await other.close();
+    await eventually(async () => expect((await c.transport.figures(c.queue)).ready).to.equal(1));
+    expect(await rejection(pull.next())).to.be.instanceOf(BrokerUnavailableError);
+  });
+
+  it('knows a queue that is not there', async () => {
+    expect(await rejection(c.transport.pull(fresh('nowhere')))).to.be.instanceOf(UnroutableError);
   });
 }
 

@@ -24,6 +24,7 @@ describe('@Task', () => {
       retry: { attempts: 3, delay: 1000, factor: 2, maxDelay: 300_000, jitter: true },
       priority: undefined,
       expires: undefined,
+      afterCommit: true,
       keyText: undefined,
       unique: undefined,
       shouldCompute: undefined,
@@ -81,6 +82,11 @@ describe('@Task', () => {
     expect(() => declare(options)).not.to.throw();
   });
 
+  it('waits for the commit unless afterCommit is false', () => {
+    expect(declare({}).afterCommit).to.equal(true);
+    expect(declare({ afterCommit: false }).afterCommit).to.equal(false);
+  });
+
   it('only records: a plain call runs the body', async () => {
     class LoanService {
       @Task({ unique: 'x' }) async recompute(loanId: number) {
@@ -131,7 +137,6 @@ describe('@Task', () => {
   const unbuilt: [object, string][] = [
     [{ timeLimit: '1m' }, 'timeLimit'],
     [{ thread: true }, 'thread'],
-    [{ afterCommit: false }, 'afterCommit'],
     [{ onConnectionLoss: 'finish' }, 'onConnectionLoss'],
   ];
   for (const [options, name] of unbuilt) {

@@ -141,6 +141,10 @@ export class NetworkTransport implements Transport {
     return this.#inner.relay();
   }
 
+  pull(queue: string): ReturnType<Transport['pull']> {
+    return this.#inner.pull(queue);
+  }
+
   figures(queue: string): Promise<QueueFigures> {
     return this.#inner.figures(queue);
   }

@@ -26,7 +26,7 @@ export interface Rest {
   readonly quiet: boolean;
   /** Messages that are left in the queue. */
   readonly left: number;
-  /** Keys that a node still holds for somebody. */
+  /** Keys that are still held for somebody. */
   readonly held: readonly string[];
   readonly steps: number;
 }
@@ -239,14 +239,16 @@ export class History {
     await this.#world.run(this.#world.time + 1_000);
   }
 
+  /** Keys that a quorum holds for somebody. */
   async #held(): Promise<string[]> {
     const held: string[] = [];
     for (const key of new Set(this.#plan.calls.map((call) => call.key))) {
-      for (const { guard, process } of this.#nodes) {
+      const records = this.#nodes.map(async ({ guard, process }) => {
         const record = await guard.read(`solotask:lock:recompute:loan:${key}`);
-        if (record?.owner === undefined || record.deadline <= process.clock.now()) continue;
-        held.push(`${process.name} k${key} ${record.phase} ${record.owner.slice(0, 8)}`);
-      }
+        return record?.owner !== undefined && record.deadline > process.clock.now() ? record : undefined;
+      });
+      const found = (await Promise.all(records)).filter((record) => record !== undefined);
+      if (found.length * 2 > this.#nodes.length) held.push(`k${key} ${found[0]?.phase} ${found[0]?.owner}`);
     }
     return held;
   }

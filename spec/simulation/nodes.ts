@@ -67,6 +67,10 @@ export interface NodeFaults {
 /** A process's guard on the nodes: the votes are counted by the code that counts Redis's. */
 export class NodeGuard implements Guard {
   readonly address = 'nodes:';
+  /** What operators see is no part of the histories. */
+  readonly presence = { put: async () => {}, remove: async () => {}, list: async () => [] };
+  readonly scan = async () => ({ records: [], more: false });
+  readonly now = async () => this.#process.clock.now();
   readonly #world: World;
   readonly #process: Process;
   readonly #nodes: readonly Node[];

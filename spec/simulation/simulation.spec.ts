@@ -23,6 +23,11 @@ describe('simulated histories of the client and the worker', () => {
     expect(await failures(first, (plan) => ({ ...plan, onDuplicate: 'discard' }))).to.deep.equal([]);
   });
 
+  it(`keep what coalesce promises, whatever fails (seeds from ${first})`, async function () {
+    this.timeout(60_000);
+    expect(await failures(first, (plan) => ({ ...plan, onDuplicate: 'coalesce' }))).to.deep.equal([]);
+  });
+
   it('are the same when they are played again', async () => {
     const [one, other] = [await simulate(4711), await simulate(4711)];
     expect(one.lines).to.deep.equal(other.lines).and.not.have.length(0);

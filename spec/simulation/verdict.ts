@@ -70,14 +70,25 @@ function leftovers(plan: Plan, { quiet, left, held }: Rest): string[] {
   ];
 }
 
-/** In calm histories each run is the first for somebody. */
+/**
+ * In calm histories each run is the first for somebody. On several nodes a duplicate that meets the moment of a claim can
+ * be taken by one of them as arguments, and by the others, proposed again, as a mark: one run more than needed.
+ */
 function superfluous(plan: Plan, ledger: Ledger): string[] {
   // Without a claim at enqueue a message is covered only by its own run.
-  if (!plan.calm || plan.onDuplicate !== 'coalesce' || plan.recipe === 'worker') return [];
+  if (!plan.calm || plan.onDuplicate !== 'coalesce' || plan.recipe === 'worker' || plan.nodes > 1) return [];
   const first = (call: Enqueued): Body | undefined =>
-    finishedAfter(call, ledger).find((body) => newEnough(body, call, ledger));
+    finishedAfter(call, ledger).find(({ version }) => version >= call.version);
   const needed = new Set(ledger.calls.map(first));
-  const extra = ledger.bodies.filter((body) => body.end === 'good' && !needed.has(body));
+  // Of two calls under way together either may be the newer.
+  const callOf = (body: Body | undefined): Enqueued | undefined =>
+    ledger.calls.find((call) => call.version === body?.version);
+  const late = (body: Body): boolean => {
+    const before = callOf(ledger.bodies.findLast(({ key, started }) => key === body.key && started < body.started));
+    const own = callOf(body);
+    return before !== undefined && own !== undefined && before !== own && own.returned > before.called;
+  };
+  const extra = ledger.bodies.filter((body) => body.end === 'good' && !needed.has(body) && !late(body));
   return extra.map(
     ({ key, version, started }) => `k${key}: nobody needed the run of v${version} at ${started.toFixed(1)}`,
   );

@@ -1,7 +1,15 @@
 import { randomUUID } from 'node:crypto';
 
 /** Servers of a spec's own, to be killed and restarted; `stop()` them in an `after` hook. */
-export { startRabbit, startRedis, startServers, type RabbitServer, type Server, type Servers } from '#servers';
+export {
+  startPostgres,
+  startRabbit,
+  startRedis,
+  startServers,
+  type RabbitServer,
+  type Server,
+  type Servers,
+} from '#servers';
 
 /** No spec is skipped for want of a server: without one it fails, and says why. */
 function required(name: string): string {

@@ -35,6 +35,8 @@ export interface AppSpies {
   locks?: string;
   /** `true`: kept where all apps of the test look. */
   results?: boolean | ResultBackend;
+  /** ms */
+  publishTimeout?: number;
 }
 
 /** The parts on which a spec plays: memory, or real RabbitMQ and Redis. */
@@ -47,6 +49,8 @@ interface Parts {
   publish(queue: string, frame: Frame): Promise<void>;
   removeQueue(queue: string): Promise<void>;
   dropConnections(): Promise<void>;
+  stopBroker(): void;
+  startBroker(): void;
   close(): Promise<void>;
 }
 
@@ -78,12 +82,12 @@ export class Stage {
 
   /** An app with links of its own, closed after the test. */
   app(services: readonly (abstract new () => object)[], spies: AppSpies = {}): App {
-    const { onPublish, before, clock, results = false } = spies;
+    const { onPublish, before, clock, results = false, publishTimeout = 10_000 } = spies;
     const links = this.parts.links();
     const broker = onPublish === undefined ? links.broker : spied(this.parts.observe().transport, onPublish);
     const locks = before === undefined ? (spies.locks ?? links.locks) : delayed(this.parts.observe().guard, before);
     const kept = results === true ? this.parts.results() : results;
-    const app = createApp({ broker, locks, results: kept, services, namespace: NAMESPACE }, clock);
+    const app = createApp({ broker, locks, results: kept, services, namespace: NAMESPACE, publishTimeout }, clock);
     this.#apps.push(app);
     return app;
   }
@@ -148,6 +152,15 @@ export class Stage {
     return this.parts.dropConnections();
   }
 
+  /** The apps cannot reach the broker until it is started again; what was published stays. */
+  stopBroker(): void {
+    this.parts.stopBroker();
+  }
+
+  startBroker(): void {
+    this.parts.startBroker();
+  }
+
   private get parts(): Parts {
     if (this.#parts === undefined) throw new Error('the stage is used outside a test');
     return this.#parts;
@@ -204,6 +217,8 @@ async function memoryParts(): Promise<Parts> {
     },
     removeQueue: async (queue) => broker.remove(queue),
     dropConnections: async () => broker.dropConnections(),
+    stopBroker: () => broker.stop(),
+    startBroker: () => broker.start(),
     close: async () => {},
   };
 }
@@ -235,6 +250,11 @@ async function serverParts(): Promise<Parts> {
       }),
     removeQueue: (queue) => onRawChannel(async (channel) => void (await channel.deleteQueue(queue))),
     dropConnections: async () => proxy.cut(),
+    stopBroker: () => {
+      proxy.refuse(true);
+      proxy.cut();
+    },
+    startBroker: () => proxy.refuse(false),
     close: () => proxy.close(),
   };
 }

@@ -24,6 +24,8 @@ const LAYERS = [
 
 /** These load an adapter by its URL scheme, with a dynamic import, so that a driver loads only when it is asked for. */
 const LOADERS = ['lib/app/adapters.ts'];
+/** Made of memory parts, which have no driver, whatever its users ask for. */
+const ON_MEMORY = ['lib/testing.ts', 'lib/testing/'];
 const ADAPTERS = ['transports', 'guards', 'results', 'presences'];
 
 /** Where each package may be imported: files whose path begins so. */
@@ -69,6 +71,7 @@ function wrongDriver({ from, at, name }) {
 function wrongAdapter({ from, at, to, dynamic }) {
   const [own, other] = [partOf(from), partOf(to)];
   if (own === other || !ADAPTERS.includes(other) || ADAPTERS.includes(own)) return undefined;
+  if (ON_MEMORY.some((home) => from.startsWith(home)) && /\/memory\b/.test(to)) return undefined;
   if (!LOADERS.includes(from)) return `${at} imports the adapter ${to}: only ${LOADERS.join(', ')} knows adapters`;
   return dynamic ? undefined : `${at} imports the adapter ${to} statically: use a dynamic import`;
 }

@@ -48,18 +48,18 @@ export class Watcher {
 const environment = (own) => ({ PATH: process.env.PATH, LANG: 'C.UTF-8', ...own });
 
 /**
- * Starts `command` in a process group of its own, with `env` and nothing of the caller's environment but PATH. Does not
- * keep this process alive.
+ * Starts `command` in a process group of its own, with `env` and nothing of the caller's environment but PATH, as `user`
+ * (`{ uid, gid }`) if given. Does not keep this process alive.
  */
 export class Child {
   #process;
   #gone;
   #output = '';
 
-  constructor({ command, args, directory, env }, watcher) {
+  constructor({ command, args, directory, env, user = {} }, watcher) {
     const stdio = ['ignore', 'pipe', 'pipe'];
     const own = environment({ HOME: directory, ...env });
-    this.#process = spawn(command, args, { cwd: directory, env: own, stdio, detached: true });
+    this.#process = spawn(command, args, { cwd: directory, env: own, stdio, detached: true, ...user });
     this.#gone = new Promise((resolve) => {
       this.#process.once('exit', resolve);
       this.#process.once('error', resolve);
@@ -122,9 +122,14 @@ export class Child {
 }
 
 /** Runs `command` to its end; resolves with whether its status was 0 and all that it printed. Never rejects. */
-export async function run(command, args, { env, timeout = 30_000 } = {}) {
+export async function run(command, args, { env, user = {}, timeout = 30_000 } = {}) {
   const stdio = ['ignore', 'pipe', 'pipe'];
-  const child = spawn(command, args, { env: env === undefined ? process.env : environment(env), stdio, timeout });
+  const child = spawn(command, args, {
+    env: env === undefined ? process.env : environment(env),
+    stdio,
+    timeout,
+    ...user,
+  });
   let output = '';
   child.stdout.on('data', (text) => (output += text));
   child.stderr.on('data', (text) => (output += text));

@@ -5,8 +5,8 @@ import { dirname, join } from 'node:path';
 import { Child, run, Watcher } from './child.js';
 import { AMQP_HELLO, freePort, REDIS_HELLO, waitForAnswer } from './ports.js';
 
-/** What both servers have in common; the subclasses say what to start. */
-class LocalServer {
+/** What these servers have in common; the subclasses say what to start. */
+export class LocalServer {
   directory;
   port;
   #watcher;

@@ -1,0 +1,62 @@
+import { expect } from 'chai';
+import { createApp, Key, Task, type App, type Guard, type Transport } from 'solotask';
+import { systemClock } from '../../lib/clock.js';
+import { createMemoryGuard } from '../../lib/guards/memory.js';
+import { createMemoryTransport } from '../../lib/transports/memory.js';
+import { fences, GRANTED, publishing, running } from '../support/guards.js';
+
+const RECORD = 'solotask:lock:Loans.recompute:loan:1';
+
+describe('a purge', () => {
+  let guard: Guard;
+  let transport: Transport;
+  let app: App;
+  let id: string;
+
+  beforeEach(async () => {
+    class Loans {
+      @Task({ unique: 'loan:<id>' })
+      async recompute(@Key('id') _id: number): Promise<void> {}
+    }
+    guard = createMemoryGuard({ clock: systemClock });
+    transport = createMemoryTransport({ clock: systemClock });
+    app = createApp({ broker: transport, locks: guard, services: [Loans] });
+    ({ id } = await app.tasks(Loans).recompute(1));
+  });
+  afterEach(() => app.close());
+
+  const purge = async () => (await app.inspector()).purge('tasks');
+  const run = async (claim: { copy: string; lease?: number }): Promise<void> => {
+    const fence = fences.next((await guard.read(RECORD))?.fence);
+    expect(await guard.claimRunning(RECORD, running(id, { ...claim, fence }))).to.deep.equal(GRANTED);
+  };
+  const left = { dropped: 0, unreadable: 0, left: 1 };
+
+  it('leaves a message whose key has newer arguments, held as before, for a run has to take them up', async () => {
+    const fence = fences.next((await guard.read(RECORD))?.fence);
+    const newer = publishing('other', { fence, offer: { args: '[[2],{}]' } });
+    expect(await guard.claimPublishing(RECORD, newer)).to.include({ outcome: 'held', offered: true });
+    expect(await purge()).to.deep.equal(left);
+    expect((await transport.figures('tasks')).ready).to.equal(1);
+    const record = await guard.read(RECORD);
+    expect(record).to.include({ owner: id, phase: 'queued' });
+    expect(record?.args).to.deep.equal({ seq: newer.fence, args: '[[2],{}]' });
+  });
+
+  it('leaves a message whose task runs by another copy of it', async () => {
+    await run({ copy: 'another' });
+    expect(await purge()).to.deep.equal(left);
+    expect(await guard.read(RECORD)).to.include({ owner: id, phase: 'running', stop: false });
+  });
+
+  it('stops a run of the same copy, waits out its lease and drops the message then', async () => {
+    const pull = await transport.pull('tasks');
+    const copy = String((await pull.next())?.frame.headers['copy']);
+    await pull.close();
+    await run({ copy, lease: 300 });
+    const started = performance.now();
+    expect(await purge()).to.deep.equal({ dropped: 1, unreadable: 0, left: 0 });
+    expect(performance.now() - started).to.be.within(250, 3_000);
+    expect((await guard.read(RECORD))?.owner).to.equal(undefined);
+  });
+});
