@@ -114,7 +114,6 @@ describe('@Task', () => {
     [{ unique: { key: 'x', ttl: '99ms' } }, /'unique'\.ttl is '99ms'.*at least 100 ms/],
     [{ unique: { key: 'x', lease: 0 } }, /'unique'\.lease is 0/],
     [{ unique: { key: 'x', onDuplicate: 'drop' } }, /'unique'\.onDuplicate is 'drop'; it takes one of 'discard'/],
-    [{ unique: { key: 'x', onDuplicate: 'requeue' } }, /onDuplicate is 'requeue'.*'discard', 'coalesce', 'reject'/],
     [{ unique: { key: 'x', onLockError: 'ignore' } }, /onLockError is 'ignore'/],
     [{ unique: { kye: 'x' } }, /no option 'kye'; did you mean 'key'\?/],
     [{ unique: 'loan:<loan>' }, /<loan>.*parameters: loanId/],

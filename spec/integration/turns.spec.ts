@@ -101,4 +101,34 @@ onEveryStage('a duplicate on the worker', (stage) => {
     await eventually(() => expect(ended.total).to.equal(2));
     expect(dead).to.have.length(1);
   });
+
+  it('waits for its turn where @Task rejects: its caller was told that it was enqueued', async () => {
+    const gate = new Gate();
+    const ran: string[] = [];
+    class Loans {
+      @Task({ queue: stage.queue, unique: { key: 'loan', onDuplicate: 'reject', ttl: 100 } })
+      async recompute(text: string) {
+        if (text === 'late') await gate.pass();
+        ran.push(text);
+      }
+    }
+    const app = stage.app([Loans]);
+    const lost = stage.count(app, 'task:dead', 'task:discarded');
+    const waiting = seen(app, 'lock:waiting');
+    await app.tasks(Loans).recompute('late');
+    await eventually(async () => {
+      const record = await stage.record('Loans.recompute', 'loan');
+      expect(record).to.have.property('phase', 'queued');
+      expect(record?.deadline).to.be.below(Date.now());
+    });
+    await app.tasks(Loans).recompute('on time');
+    await app.worker().start();
+    await eventually(() => expect(waiting.length + ran.length).to.be.above(0));
+    gate.open();
+    await eventually(
+      () => expect(ran.toSorted((a, b) => a.localeCompare(b))).to.deep.equal(['late', 'on time']),
+      PATIENCE,
+    );
+    expect(lost.total).to.equal(0);
+  }).timeout(30_000);
 });
