@@ -81,8 +81,13 @@ describe("the essay's outcomes, with servers that are not there", () => {
     const links = { broker: proxy.url, locks: testRedisUrl(), namespace, services: [Loans] };
     await using app = createApp({ ...links, publishTimeout: 1_500 });
     await app.connect({ timeout: 10_000 });
+    // What is sent before the process has noticed may have arrived.
+    const noticed = new Promise<void>((resolve) => {
+      app.on('broker:disconnected', ({ link }) => link === 'publish' && resolve());
+    });
     proxy.refuse(true);
     proxy.cut();
+    await noticed;
     const asked = Date.now();
     const refused = await app
       .tasks(Loans)
