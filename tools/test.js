@@ -1,5 +1,6 @@
-// Runs the compiled specs on private servers. `--long` adds the long ones; everything else goes to mocha, and spec files
-// named there replace the whole suite.
+// Runs the compiled specs on private servers, in two processes side by side, each with servers of its own: most specs
+// wait most of the time. `--long` adds the long ones; everything else goes to mocha, and spec files named there replace
+// the whole suite and run in one process.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { constants } from 'node:os';
@@ -11,8 +12,16 @@ process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 const given = process.argv.slice(2);
 const long = given.includes('--long');
 const passedOn = given.filter((argument) => argument !== '--long');
-const files = passedOn.some((argument) => argument.endsWith('.spec.js')) ? [] : ['dist/spec/**/*.spec.js'];
-const ignored = long ? [] : ['--ignore', 'dist/spec/**/*.long.spec.js'];
+const { SOLOTASK_TEST_AMQP_URL, SOLOTASK_TEST_REDIS_URL } = process.env;
+const named = passedOn.some((argument) => argument.endsWith('.spec.js'));
+
+/** What takes about half of the time. */
+const HALF = ['integration', 'simulation', 'guards'].map((folder) => `dist/spec/${folder}/**/*.spec.js`);
+const ALL = 'dist/spec/**/*.spec.js';
+const SHARDS = [
+  { files: HALF, ignored: [] },
+  { files: [ALL], ignored: HALF },
+];
 
 /** What the user set for apps of their own must not reach the specs. */
 const withoutSettings = (env) =>
@@ -20,31 +29,65 @@ const withoutSettings = (env) =>
     Object.entries(env).filter(([name]) => !/^(AMQP_URL|REDIS_URL|LOG_LEVEL|TASK_WORKER_.*)$/.test(name)),
   );
 
-async function runMocha(env) {
-  const mocha = [
-    'node_modules/mocha/bin/mocha.js',
-    '--reporter',
-    'tools/reporter.js',
-    ...ignored,
-    ...passedOn,
-    ...files,
-  ];
-  const child = spawn(process.execPath, mocha, { stdio: 'inherit', env: { ...withoutSettings(process.env), ...env } });
+/** Mocha in a process of its own; `tell` gets what it prints. Resolves to its exit code and the counts of tools/reporter.js. */
+async function runMocha({ files, ignored }, servers, tell) {
+  const skipped = [...ignored, ...(long ? [] : ['dist/spec/**/*.long.spec.js'])].flatMap((glob) => ['--ignore', glob]);
+  const colour = process.stdout.isTTY ? ['--color'] : [];
+  const mocha = ['node_modules/mocha/bin/mocha.js', '--reporter', 'tools/reporter.js', ...colour, ...skipped];
+  const env = {
+    ...withoutSettings(process.env),
+    SOLOTASK_TEST_AMQP_URL: SOLOTASK_TEST_AMQP_URL || servers.amqpUrl,
+    SOLOTASK_TEST_REDIS_URL: SOLOTASK_TEST_REDIS_URL || servers.env.REDIS_URL,
+  };
+  const child = spawn(process.execPath, [...mocha, ...passedOn, ...files], {
+    stdio: ['inherit', 'pipe', 'inherit'],
+    env,
+  });
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
-  const [status, signal] = await once(child, 'exit');
-  return status ?? 128 + constants.signals[signal];
+  let printed = '';
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    printed += text;
+    tell(text);
+  });
+  const [status, signal] = await once(child, 'close');
+  const [, passed = 0, failed = 0] = /(\d+) passed, (\d+) failed\s*$/.exec(printed) ?? [];
+  return { code: status ?? 128 + constants.signals[signal], passed: Number(passed), failed: Number(failed) };
 }
 
-const { SOLOTASK_TEST_AMQP_URL, SOLOTASK_TEST_REDIS_URL } = process.env;
-const servers = await startServers({
-  rabbit: SOLOTASK_TEST_AMQP_URL ? 0 : 1,
-  redis: SOLOTASK_TEST_REDIS_URL ? 0 : 1,
-}).catch((error) => {
+async function main() {
+  const shards = named ? [{ files: [], ignored: [] }] : SHARDS;
+  const servers = await Promise.all(
+    shards.map((_, i) =>
+      startServers({
+        rabbit: SOLOTASK_TEST_AMQP_URL ? 0 : 1,
+        redis: SOLOTASK_TEST_REDIS_URL ? 0 : 1,
+        quiet: i > 0,
+      }),
+    ),
+  );
+  // Told at once, or when the one before has ended: two reports at a time are none.
+  const held = shards.map(() => []);
+  let turn = 0;
+  const ends = shards.map(async (shard, i) => {
+    const end = await runMocha(shard, servers[i], (text) =>
+      i === turn ? process.stdout.write(text) : held[i].push(text),
+    );
+    await servers[i].stop();
+    return end;
+  });
+  const counts = { passed: 0, failed: 0 };
+  for (const end of ends) {
+    const { code, passed, failed } = await end;
+    process.exitCode ||= code;
+    counts.passed += passed;
+    counts.failed += failed;
+    turn += 1;
+    process.stdout.write(held[turn]?.splice(0).join('') ?? '');
+  }
+  if (shards.length > 1) console.log(`${counts.passed} passed, ${counts.failed} failed`);
+}
+
+await main().catch((error) => {
   console.error(error.message);
   process.exit(1);
 });
-process.exitCode = await runMocha({
-  SOLOTASK_TEST_AMQP_URL: SOLOTASK_TEST_AMQP_URL || servers.amqpUrl,
-  SOLOTASK_TEST_REDIS_URL: SOLOTASK_TEST_REDIS_URL || servers.env.REDIS_URL,
-});
-await servers.stop();

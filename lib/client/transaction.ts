@@ -64,6 +64,16 @@ class Transaction {
   }
 }
 
+/** In which transactions, of which apps, code runs. */
+interface Context {
+  readonly owner: Transactions;
+  readonly transaction: Transaction;
+  readonly outer: Context | undefined;
+}
+
+/** One for all apps: Node pays for each storage with every promise of the process, for good. */
+const contexts = new AsyncLocalStorage<Context | undefined>();
+
 /** What transactions work with. */
 export interface TransactionParts {
   readonly clock: Clock;
@@ -75,7 +85,6 @@ export interface TransactionParts {
 /** The transactions of one app: which of them code runs in, and what becomes of the tasks that it enqueues. */
 export class Transactions {
   readonly #parts: TransactionParts;
-  readonly #context = new AsyncLocalStorage<Transaction | undefined>();
   readonly #running = new Set<Promise<unknown>>();
   #order = 0;
 
@@ -111,7 +120,8 @@ export class Transactions {
       // A runner that calls the body again (the commit failed, say) has rolled back what came before.
       transaction.drop();
       try {
-        return await this.#context.run(transaction, () => body(...args));
+        const context = { owner: this, transaction, outer: contexts.getStore() };
+        return await contexts.run(context, () => body(...args));
       } catch (error) {
         transaction.drop();
         throw error;
@@ -136,7 +146,7 @@ export class Transactions {
 
   /** Runs `work` in no transaction: a link that it opens, or a task that it starts, must not belong to one for ever. */
   outside<T>(work: () => T): T {
-    return this.#context.getStore() === undefined ? work() : this.#context.run(undefined, work);
+    return contexts.getStore() === undefined ? work() : contexts.run(undefined, work);
   }
 
   /** Waits, at most `patience` ms, until every transaction has ended and published; from inside one it does not. */
@@ -149,7 +159,10 @@ export class Transactions {
   }
 
   get #open(): Transaction | undefined {
-    return this.#context.getStore()?.open;
+    for (let context = contexts.getStore(); context !== undefined; context = context.outer) {
+      if (context.owner === this) return context.transaction.open;
+    }
+    return undefined;
   }
 
   /** One after the other, in the order of the calls; once broker or locks are away the others are tried side by side. */

@@ -115,6 +115,8 @@ onEveryStage('the inspector of an app', (stage) => {
     await work(1);
     await inspector.dead.drop(queues, [receipts[1]?.id ?? ''], tell);
     expect(ends.map(({ end, letter }) => [end, letter.id])).to.deep.equal([['dropped', receipts[1]?.id]]);
+    // The others were looked at: they are back a moment later.
+    await eventually(async () => expect((await inspector.dead.list(queues, 0)).total).to.equal(2));
     await inspector.dead.retry(queues, 'all', tell);
     expect(ends.map(({ end }) => end)).to.have.members(['dropped', 'retried', 'unreadable']);
     await inspector.dead.drop(queues, 'all', tell);

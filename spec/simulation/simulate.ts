@@ -16,6 +16,8 @@ export interface Finding {
 export async function simulate(seed: number, change: (plan: Plan) => Plan = (plan) => plan): Promise<Finding> {
   const plan = change(draw(seed, new Random(seed)));
   const rest = await new History(plan).play();
+  // A history is played in one turn of the event loop; timers of the process have theirs now.
+  await new Promise((resolve) => setImmediate(resolve));
   const { ledger, steps } = rest;
   return { plan, faults: faultsOf(plan, rest), lines: ledger.lines(), steps, bodies: ledger.bodies.length };
 }

@@ -3,7 +3,7 @@ import type { Plan } from './plan.js';
 import { simulate } from './simulate.js';
 
 /** As many as a minute of `npm test` has room for; `npm run simulate -- --seeds 1000000` plays more. */
-const HISTORIES = 1_500;
+const HISTORIES = 2_000;
 
 async function failures(first: number, change: (plan: Plan) => Plan): Promise<string[]> {
   const found: string[] = [];

@@ -134,5 +134,5 @@ const dead = ({ owner }: Happening): boolean => owner?.alive === false;
 const before = (one: Happening, other: Happening): boolean =>
   one.at < other.at || (one.at === other.at && one.tie < other.tie);
 
-/** Every promise that can go on has gone on. */
-const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+/** Every promise that can go on has gone on: the queue of ticks has its turn when that of promises is empty. */
+const settled = (): Promise<void> => Promise.resolve().then(() => new Promise((resolve) => process.nextTick(resolve)));
