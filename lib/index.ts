@@ -1,4 +1,5 @@
-export { App, createApp, tasks, type AppWorker, type MethodName } from './app/app.js';
+export { App, createApp, tasks, type MethodName } from './app/app.js';
+export type { AppWorker } from './app/worker-handle.js';
 export type { AppOptions, AppSettings, Container, QueueOptions, RedisClient, Services } from './app/app-options.js';
 export type { BatchOptions, CallOptions } from './app/call-options.js';
 export type { SendOptions } from './app/send-options.js';

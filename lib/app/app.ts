@@ -21,7 +21,8 @@ import type { Class, TaskDefinition } from '../task-definition.js';
 import { answerDirectCalls, type DirectCall } from '../declarations/guarded-method.js';
 import { coalesces, recordName } from '../declarations/uniqueness.js';
 import { DirectRun } from '../worker/direct-run.js';
-import { Worker, workerSettings, type WorkerOptions, type WorkerSettings } from '../worker/worker.js';
+import { Worker, workerSettings, type WorkerOptions } from '../worker/worker.js';
+import { WorkerHandle, type AppWorker } from './worker-handle.js';
 
 /** By this symbol `task-worker` knows an app, whichever copy of the package made it. */
 export const APP = Symbol.for('solotask.app');
@@ -36,16 +37,6 @@ type ServiceClass<T extends object> = Class<T>;
 export type MethodName<T> = keyof Stub<T> & string;
 
 type AnyRunner = TransactionRunner<[], unknown, unknown>;
-
-/** A worker of an app. `start`, `quiet` and `stop` as in docs/internals.md. */
-export interface AppWorker {
-  readonly settings: WorkerSettings;
-  /** Deliveries under way. */
-  readonly running: number;
-  start(): Promise<void>;
-  quiet(): Promise<void>;
-  stop(options?: { timeout?: number }): Promise<{ aborted: number }>;
-}
 
 /** Declared tasks, one broker and one set of locks. Opens nothing until its first use. */
 export class App {
@@ -328,47 +319,6 @@ export class App {
     const opening = Promise.resolve().then(() => openLinks({ ...parts, registry: this.#resolve() }, timeout));
     opening.catch(() => (this.#links = undefined));
     return (this.#links = opening);
-  }
-}
-
-/** A worker before and after its links are open. */
-class WorkerHandle implements AppWorker {
-  readonly settings: WorkerSettings;
-  readonly #make: (settings: WorkerSettings) => Promise<Worker>;
-  #worker: Promise<Worker> | undefined;
-  #live: Worker | undefined;
-
-  constructor(settings: WorkerSettings, make: (settings: WorkerSettings) => Promise<Worker>) {
-    this.settings = settings;
-    this.#make = make;
-  }
-
-  get running(): number {
-    return this.#live?.running ?? 0;
-  }
-
-  async start(): Promise<void> {
-    const making = (this.#worker ??= this.#make(this.settings));
-    try {
-      this.#live = await making;
-      await this.#live.start();
-    } catch (error) {
-      // The next start tries again, with a new worker, unless this one was stopped.
-      if (!(error instanceof ClosedError)) this.#worker = undefined;
-      throw error;
-    }
-  }
-
-  async quiet(): Promise<void> {
-    await (await this.#started())?.quiet();
-  }
-
-  async stop(options?: { timeout?: number }): Promise<{ aborted: number }> {
-    return (await (await this.#started())?.stop(options)) ?? { aborted: 0 };
-  }
-
-  #started(): Promise<Worker | undefined> {
-    return this.#worker?.catch(() => undefined) ?? Promise.resolve(undefined);
   }
 }
 

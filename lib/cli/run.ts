@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
-import type { App, AppWorker } from '../app/app.js';
+import type { App } from '../app/app.js';
+import type { AppWorker } from '../app/worker-handle.js';
 import { pause, systemClock } from '../clock.js';
 import { toError } from '../errors.js';
 import { settleAddresses } from './addresses.js';

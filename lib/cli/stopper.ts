@@ -1,4 +1,4 @@
-import type { AppWorker } from '../app/app.js';
+import type { AppWorker } from '../app/worker-handle.js';
 import type { Clock } from '../clock.js';
 import { EXIT } from './exit.js';
 import type { Log } from './log.js';

@@ -1,4 +1,5 @@
-import type { App, AppWorker } from '../app/app.js';
+import type { App } from '../app/app.js';
+import type { AppWorker } from '../app/worker-handle.js';
 import { pause, systemClock } from '../clock.js';
 import { ClosedError, TaskError } from '../errors.js';
 import { currentApp, taskContext } from '../task-context.js';

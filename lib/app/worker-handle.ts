@@ -1,0 +1,53 @@
+import { ClosedError } from '../errors.js';
+import type { Worker, WorkerSettings } from '../worker/worker.js';
+
+/** A worker of an app. `start`, `quiet` and `stop` as in docs/internals.md. */
+export interface AppWorker {
+  readonly settings: WorkerSettings;
+  /** Deliveries under way. */
+  readonly running: number;
+  start(): Promise<void>;
+  quiet(): Promise<void>;
+  stop(options?: { timeout?: number }): Promise<{ aborted: number }>;
+}
+
+/** A worker before and after its links are open. */
+export class WorkerHandle implements AppWorker {
+  readonly settings: WorkerSettings;
+  readonly #make: (settings: WorkerSettings) => Promise<Worker>;
+  #worker: Promise<Worker> | undefined;
+  #live: Worker | undefined;
+
+  constructor(settings: WorkerSettings, make: (settings: WorkerSettings) => Promise<Worker>) {
+    this.settings = settings;
+    this.#make = make;
+  }
+
+  get running(): number {
+    return this.#live?.running ?? 0;
+  }
+
+  async start(): Promise<void> {
+    const making = (this.#worker ??= this.#make(this.settings));
+    try {
+      this.#live = await making;
+      await this.#live.start();
+    } catch (error) {
+      // The next start tries again, with a new worker, unless this one was stopped.
+      if (!(error instanceof ClosedError)) this.#worker = undefined;
+      throw error;
+    }
+  }
+
+  async quiet(): Promise<void> {
+    await (await this.#started())?.quiet();
+  }
+
+  async stop(options?: { timeout?: number }): Promise<{ aborted: number }> {
+    return (await (await this.#started())?.stop(options)) ?? { aborted: 0 };
+  }
+
+  #started(): Promise<Worker | undefined> {
+    return this.#worker?.catch(() => undefined) ?? Promise.resolve(undefined);
+  }
+}
