@@ -5,6 +5,7 @@ import { sendSettings, type SendOptions } from './send-options.js';
 import { addressee } from './direct-calls.js';
 import { submitAll } from '../client/batch.js';
 import { prepare, prepareAll, prepareNamed, type Call } from '../client/call.js';
+import type { Client } from '../client/client.js';
 import type { Receipt } from '../client/receipt.js';
 import { Transactions, type TransactionBody, type TransactionRunner } from '../client/transaction.js';
 import { systemClock, type Clock } from '../clock.js';
@@ -53,6 +54,8 @@ export class App {
   /** Of all its workers: one instance per class. */
   #instances: Instances | undefined;
   #links: Promise<Links> | undefined;
+  /** Once the links are open. */
+  #client: Client | undefined;
   readonly #closing = new AbortController();
   #closed: Promise<void> | undefined;
   /** Nothing that was begun before the close is waited for any more. */
@@ -287,6 +290,8 @@ export class App {
   }
 
   #submit(call: Call): Promise<Receipt> {
+    // The usual case takes no promise more than it needs.
+    if (this.#client !== undefined && !this.#transactions.inside) return this.#client.submit(call);
     return this.#submitter([call])(call);
   }
 
@@ -317,7 +322,10 @@ export class App {
     const shared = { settings: this.#settings, clock: this.#clock, signals: this.#signals, rehearsal: this.#rehearsal };
     const parts = { ...shared, name, closed };
     const opening = Promise.resolve().then(() => openLinks({ ...parts, registry: this.#resolve() }, timeout));
-    opening.catch(() => (this.#links = undefined));
+    opening.then(
+      ({ client }) => (this.#client = client),
+      () => (this.#links = undefined),
+    );
     return (this.#links = opening);
   }
 }

@@ -144,6 +144,11 @@ export class Transactions {
     return new Map(deferrals.map(({ call, receipt }) => [call, receipt]));
   }
 
+  /** Whether this code runs in a transaction, of any app, or in a context that has outlived one. */
+  get inside(): boolean {
+    return contexts.getStore() !== undefined;
+  }
+
   /** Runs `work` in no transaction: a link that it opens, or a task that it starts, must not belong to one for ever. */
   outside<T>(work: () => T): T {
     return contexts.getStore() === undefined ? work() : contexts.run(undefined, work);
