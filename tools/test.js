@@ -23,6 +23,11 @@ const SHARDS = [
   { files: [ALL], ignored: HALF },
 ];
 
+/** The last line of tools/reporter.js. */
+const COUNTS = /(\d+) passed, (\d+) failed\n/;
+/** ms, from that line to the end of the process. */
+const PATIENCE = 20_000;
+
 /** What the user set for apps of their own must not reach the specs. */
 const withoutSettings = (env) =>
   Object.fromEntries(
