@@ -24,7 +24,7 @@ const SHARDS = [
 ];
 
 /** The last line of tools/reporter.js. */
-const COUNTS = /(\d+) passed, (\d+) failed\n/;
+const COUNTS = /^(\d+) passed, (\d+) failed$/m;
 /** ms, from that line to the end of the process. */
 const PATIENCE = 20_000;
 
@@ -44,18 +44,26 @@ async function runMocha({ files, ignored }, servers, tell) {
     SOLOTASK_TEST_AMQP_URL: SOLOTASK_TEST_AMQP_URL || servers.amqpUrl,
     SOLOTASK_TEST_REDIS_URL: SOLOTASK_TEST_REDIS_URL || servers.env.REDIS_URL,
   };
-  const child = spawn(process.execPath, [...mocha, ...passedOn, ...files], {
-    stdio: ['inherit', 'pipe', 'inherit'],
-    env,
-  });
-  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
+  const options = { stdio: ['inherit', 'pipe', 'inherit'], env, detached: true };
+  const child = spawn(process.execPath, [...mocha, ...passedOn, ...files], options);
+  // Mocha runs in a child of its own: a signal has to reach the whole group.
+  const end = (signal) => child.exitCode ?? child.signalCode ?? process.kill(-child.pid, signal);
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => end(signal));
   let printed = '';
+  let patience;
+  // A spec that failed half way leaves links open, and mocha waits for them for ever.
+  const leftOpen = () => {
+    tell(`the specs left something open: mocha is ended after ${PATIENCE / 1000} s\n`);
+    end('SIGKILL');
+  };
   child.stdout.setEncoding('utf8').on('data', (text) => {
     printed += text;
     tell(text);
+    if (COUNTS.test(text)) patience ??= setTimeout(leftOpen, PATIENCE);
   });
   const [status, signal] = await once(child, 'close');
-  const [, passed = 0, failed = 0] = /(\d+) passed, (\d+) failed\s*$/.exec(printed) ?? [];
+  clearTimeout(patience);
+  const [, passed = 0, failed = 0] = COUNTS.exec(printed) ?? [];
   return { code: status ?? 128 + constants.signals[signal], passed: Number(passed), failed: Number(failed) };
 }
 
