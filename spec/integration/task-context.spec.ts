@@ -44,13 +44,14 @@ onEveryStage('a running task', (stage) => {
     class Loans {
       @Task({ queue: stage.queue, unique: 'loan:<loanId>' })
       async recompute(loanId: number) {
-        const { log, progress } = taskContext();
+        const context = taskContext();
+        const log = context.log;
         log.debug('begun');
         log.info('reading', { loanId });
         log.warn('no rate');
         log.error('no rate at all');
-        progress(1, 2);
-        progress(2, 2);
+        context.progress(1, 2);
+        context.progress(2, 2);
       }
     }
     const app = stage.app([Loans]);
