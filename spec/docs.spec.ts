@@ -20,7 +20,7 @@ const anchorsOf = (markdown: string): string[] =>
   );
 
 describe('the documents', () => {
-  it('have TypeScript examples that compile with the tsconfig of the README', async () => {
+  it('have TypeScript examples that compile with the tsconfig of docs/getting-started.md', async () => {
     // Inside the repository, so that `solotask` is this package.
     const folder = mkdtempSync(join(ROOT, 'dist/docs-'));
     try {
@@ -28,8 +28,8 @@ describe('the documents', () => {
         const blocks = examplesOf(markdown).filter(({ language }) => language === 'ts');
         blocks.forEach((block, i) => write(folder, join(path, block.path ?? `${i + 1}.ts`), block.text));
       }
-      const readme = examplesOf(readFileSync(join(ROOT, 'README.md'), 'utf8'));
-      const { compilerOptions } = JSON.parse(readme.find(({ language }) => language === 'json')?.text ?? '') as {
+      const start = examplesOf(readFileSync(join(ROOT, 'docs/getting-started.md'), 'utf8'));
+      const { compilerOptions } = JSON.parse(start.find(({ language }) => language === 'json')?.text ?? '') as {
         compilerOptions: object;
       };
       // The types of Drizzle do not compile without every driver; those of this package do, in readme.spec.ts.
@@ -74,11 +74,30 @@ describe('the documents', () => {
     expect(missing).to.deep.equal([]);
   });
 
+  it('are all reached from docs/index.md', () => {
+    const index = documents().get('docs/index.md') ?? '';
+    const pages = readdirSync(join(ROOT, 'docs')).filter((name) => name.endsWith('.md') && name !== 'index.md');
+    expect(pages.filter((name) => !index.includes(`](${name})`))).to.deep.equal([]);
+  });
+
   it('speak in docs/internals.md of files of lib/ that are there', () => {
     const named = [...(documents().get('docs/internals.md') ?? '').matchAll(/`([a-z-]+\/)?([a-z-]+\.ts)`/g)];
     const gone = named
       .map(([, folder = '', file = '']) => folder + file)
       .filter((p) => !existsSync(join(ROOT, 'lib', p)));
     expect(gone).to.deep.equal([]);
+  });
+
+  it('have a row in docs/internals.md for every file of lib/: by its name, its folder, or the beginning of its name', () => {
+    const [, table = ''] = (documents().get('docs/internals.md') ?? '').split('\n## Where it stands\n');
+    const named = [...table.matchAll(/^\| ([^|]+) \|/gm)].flatMap(([, cell = '']) =>
+      [...cell.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name),
+    );
+    const covers = (name: string, file: string) =>
+      name === file || (/[*/]/.test(name) && file.startsWith(name.replace(/\*.*/, '')));
+    const files = readdirSync(join(ROOT, 'lib'), { recursive: true, encoding: 'utf8' });
+    const left = files.filter((file) => file.endsWith('.ts') && !named.some((name) => covers(name, file)));
+    expect(left).to.deep.equal([]);
+    expect(named.filter((name) => !files.some((file) => covers(name, file)))).to.deep.equal([]);
   });
 });

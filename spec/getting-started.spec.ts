@@ -110,6 +110,13 @@ describe('docs/getting-started.md', function () {
     expect(messages).to.include(verified.output.trim()).and.include(listed.output.trim());
   });
 
+  it('shows the same in one process, without servers', async () => {
+    const { folder } = await make({ args: [], code: 0 });
+    const { code, output } = await runNode(['dist/try.js'], folder);
+    expect(code, output).to.equal(0);
+    expect(output).to.match(/^loan:42 dropped: \S+ has the key\nloan 42 recomputed\n$/);
+  });
+
   for (const [name, mistake] of Object.entries(MISTAKES)) {
     it(`has the very message: ${name}`, async () => {
       const { folder, compiled } = await make(mistake);

@@ -7,7 +7,9 @@ import { eventually } from './support/eventually.js';
 import { BINARY, install } from './support/installed.js';
 import { startServers, type Servers } from './support/servers.js';
 
-describe('the package, installed in a directory of its own with nothing but the text of the README', function () {
+const page = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
+
+describe('the package, installed in a directory of its own with nothing but the text of the README and its links', function () {
   this.timeout(60_000);
   let folder: string;
   let servers: Servers;
@@ -17,9 +19,13 @@ describe('the package, installed in a directory of its own with nothing but the 
     const starting = startServers({ redis: 1, rabbit: 1, quiet: true });
     install(folder);
     write(folder, 'package.json', '{ "type": "module" }');
-    for (const { language, text, path } of examplesOf(readFileSync(join(ROOT, 'README.md'), 'utf8'))) {
+    for (const { language, text } of examplesOf(page('docs/getting-started.md'))) {
       if (language === 'json') write(folder, 'tsconfig.json', text);
-      if (path !== undefined) write(folder, path, text);
+    }
+    for (const path of ['docs/containers.md', 'README.md']) {
+      for (const example of examplesOf(page(path))) {
+        if (example.path !== undefined) write(folder, example.path, example.text);
+      }
     }
     const compiled = await compile(folder);
     servers = await starting;
@@ -32,12 +38,11 @@ describe('the package, installed in a directory of its own with nothing but the 
   });
 
   it('runs each loan once, and tells the producer whose key it is', async () => {
+    const { output } = await runNode(['dist/produce.js'], folder, servers.env);
+    expect(output).to.match(/^42 enqueued (\S+)\n42 discarded \1\n7 enqueued \S+\n42 discarded \1\n$/);
     const worker = new NodeProcess([BINARY, '-a', 'dist/app.js'], folder, servers.env);
     try {
-      await eventually(() => expect(worker.output).to.contain('worker:ready'), { timeout: 20_000 });
-      const { output } = await runNode(['dist/produce.js'], folder, servers.env);
-      expect(output).to.match(/^42 enqueued (\S+)\n42 discarded \1\n7 enqueued \S+\n42 discarded \1\n$/);
-      await eventually(() => expect(worker.output.match(/^loan .*/gm)).to.have.length(2));
+      await eventually(() => expect(worker.output.match(/^loan .*/gm)).to.have.length(2), { timeout: 20_000 });
     } finally {
       await worker.end('SIGTERM');
     }
@@ -60,10 +65,4 @@ describe('the package, installed in a directory of its own with nothing but the 
       expect({ code, output }).to.deep.equal({ code: 0, output: 'enqueued\n' });
     });
   }
-
-  it('shows the same in one process, without servers', async () => {
-    const { code, output } = await runNode(['dist/try.js'], folder);
-    expect(code, output).to.equal(0);
-    expect(output).to.match(/^loan:42 dropped: \S+ has the key\nloan 42 recomputed\n$/);
-  });
 });

@@ -39,6 +39,8 @@ export class RedlockNodes {
   readonly address: string;
   readonly clients: readonly Redis[];
   readonly #nodes: readonly Node[];
+  /** Looked at by an earlier connect: what there was to say of them was said. */
+  readonly #inspected = new Set<Node>();
   #events: NodeEvents | undefined;
   #connected = false;
   #lost = false;
@@ -75,7 +77,9 @@ export class RedlockNodes {
   async connect(timeout: number, clock: Clock): Promise<void> {
     for (const client of this.clients) if (client.status === 'wait') client.connect().catch(() => {});
     await this.#ready(timeout, clock);
-    for (const node of this.#nodes) if (node.client.status === 'ready') await this.#inspect(node);
+    for (const node of this.#nodes) {
+      if (node.client.status === 'ready' && !this.#inspected.has(node)) await this.#inspect(node);
+    }
     this.#connected = true;
   }
 
@@ -126,12 +130,14 @@ export class RedlockNodes {
   }
 
   /** Old versions lack what the scripts use; evicting ones forget who holds a key. */
-  async #inspect({ client, address }: Node): Promise<void> {
+  async #inspect(node: Node): Promise<void> {
+    const { client, address } = node;
     const info = await client.info().catch(() => undefined);
     if (info === undefined) return this.#events?.warn(`Redis at ${address} does not tell its version (INFO)`);
     const [, version = '0', major = 0, minor = 0] = /redis_version:((\d+)\.(\d+)\S*)/.exec(info) ?? [];
     if (Number(major) * 100 + Number(minor) < 602)
       throw new ConfigError(`Redis at ${address} is ${version}; solotask needs 6.2 or later`, { address, version });
+    this.#inspected.add(node);
     const policy = /maxmemory_policy:(\S+)/.exec(info)?.[1] ?? 'noeviction';
     if (policy !== 'noeviction')
       this.#events?.warn(`Redis at ${address} may evict locks (maxmemory-policy ${policy}): set it to noeviction`);

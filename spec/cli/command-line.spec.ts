@@ -56,6 +56,19 @@ describe('the command line of task-worker', () => {
     });
   });
 
+  it('hands the options of a call on to the app', () => {
+    const flags = '--at 2035-01-31T08:00:00Z --key k --id i --expires 1h --queue q --priority 7';
+    const wish = read('enqueue', 'Loans.recompute', '-a', 'app.js', '--args', '[42]', ...flags.split(' '));
+    expect(wish).to.have.deep.nested.property('options.call', {
+      at: '2035-01-31T08:00:00Z',
+      key: 'k',
+      id: 'i',
+      expires: '1h',
+      queue: 'q',
+      priority: 7,
+    });
+  });
+
   it('takes the environment where a flag is missing, and an empty variable for one that is not set', () => {
     Object.assign(process.env, { TASK_WORKER_APP: 'env.js', TASK_WORKER_QUEUES: 'a,b', TASK_WORKER_CONCURRENCY: '7' });
     Object.assign(process.env, { LOG_LEVEL: '' });

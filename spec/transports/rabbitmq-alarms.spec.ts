@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { createApp, Task } from 'solotask';
 import { systemClock } from '../../lib/clock.js';
 import type { Transport } from '../../lib/transport.js';
 import { parseAddress } from '../../lib/transports/rabbitmq-address.js';
@@ -7,7 +8,7 @@ import { Link } from '../../lib/transports/rabbitmq-link.js';
 import { Publisher } from '../../lib/transports/rabbitmq-publisher.js';
 import { declareDelays, rungName } from '../../lib/transports/rabbitmq-topology.js';
 import { eventually } from '../support/eventually.js';
-import { type RabbitServer, startRabbit } from '../support/servers.js';
+import { type RabbitServer, startRabbit, testRedisUrl } from '../support/servers.js';
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.js';
 import { amqpUrl, frameOf, fresh, rabbit } from '../support/transports.js';
 
@@ -44,6 +45,30 @@ describe('a RabbitMQ transport whose broker raises an alarm', () => {
     await server.ctl('set_vm_memory_high_watermark', '0.6');
     await outcome;
     await eventually(() => expect(told.at(-1)).to.equal(false));
+  });
+
+  it('is told of by the app', async () => {
+    class Loans {
+      @Task({ queue: fresh('work') })
+      async recompute(loanId: number) {
+        return loanId;
+      }
+    }
+    await using app = createApp({
+      broker: server.url,
+      locks: testRedisUrl(),
+      services: [Loans],
+      namespace: fresh('ns'),
+    });
+    const told: [boolean, string | undefined][] = [];
+    app.on('broker:blocked', ({ blocked, reason }) => told.push([blocked, reason]));
+    await app.connect();
+    await server.ctl('set_vm_memory_high_watermark', 'absolute', '1');
+    const receipt = app.tasks(Loans).recompute(1);
+    await eventually(() => expect(told).to.deep.equal([[true, 'low on memory']]));
+    await server.ctl('set_vm_memory_high_watermark', '0.6');
+    expect(await receipt).to.include({ status: 'enqueued' });
+    await eventually(() => expect(told.at(-1)).to.deep.equal([false, undefined]));
   });
 });
 
