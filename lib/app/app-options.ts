@@ -1,7 +1,7 @@
 import { duration } from '../duration.js';
 import { ConfigError } from '../errors.js';
 import type { Guard } from '../guard.js';
-import { checkInteger, checkOptions, checkWord, show, wrong } from '../options.js';
+import { checkInteger, checkOptions, checkWord, wrong } from '../options.js';
 import type { ResultBackend } from '../result-backend.js';
 import { checkQueue } from '../declarations/task-settings.js';
 import type { Class } from '../task-definition.js';
@@ -99,11 +99,13 @@ function checkResults(results: unknown): AppOptions['results'] {
   if (typeof results === 'object' && results !== null && ('duplicate' in results || 'store' in results)) {
     return results as RedisClient | ResultBackend;
   }
-  // A text is not shown: it may hold a password.
-  const given = typeof results === 'string' ? 'a text that is no Redis URL' : show(results);
+  // It is not shown: it may hold a password.
+  const given = typeof results === 'string' ? 'a text that is no Redis URL' : `of type ${kindOf(results)}`;
   const right = 'true (kept where the locks are), a redis:// or rediss:// URL, an ioredis client or a ResultBackend';
   throw new ConfigError(`results of createApp is ${given}; it takes ${right}`, { option: 'results' });
 }
+
+const kindOf = (value: unknown): string => (Array.isArray(value) ? 'array' : typeof value);
 
 function checkNamespace(namespace: unknown): string {
   if (typeof namespace === 'string' && /^[\w.-]{1,64}$/.test(namespace)) return namespace;
