@@ -17,10 +17,7 @@ export interface AdapterParts {
 
 /** The transport that `broker` asks for. Drivers are loaded here, when they are asked for, and nowhere else. */
 export async function openTransport(broker: AppSettings['broker'], parts: AdapterParts): Promise<Transport> {
-  if (typeof broker === 'object') {
-    if (typeof broker.publish === 'function') return broker;
-    throw new ConfigError("broker must be an amqp:// or amqps:// URL, a Transport, or 'memory:'", { option: 'broker' });
-  }
+  if (typeof broker === 'object') return broker;
   if (broker === undefined || broker === '') {
     throw absent('broker', 'AMQP_URL', 'amqp://user:password@host:5672/vhost');
   }

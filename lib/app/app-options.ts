@@ -74,7 +74,7 @@ export function appSettings(options: AppOptions): AppSettings {
     throw wrong('container of createApp', container, 'an object with get(Class)');
   }
   return {
-    broker,
+    broker: checkBroker(broker),
     locks,
     services: servicesOf(services),
     container,
@@ -91,6 +91,18 @@ function servicesOf(services: AppOptions['services'] | undefined): () => Service
   if (typeof services === 'function' && services.prototype === undefined) return services as () => Services;
   const right = 'an array of classes or instances, such as [LoanService], or an arrow function that gives one';
   throw wrong('services of createApp', services, right);
+}
+
+/** What its text says is checked when it is opened: a runner may give one that comes later. */
+function checkBroker(broker: AppOptions['broker']): AppOptions['broker'] {
+  if (typeof broker !== 'object' || (broker !== null && 'publish' in broker)) return broker;
+  // It is not shown: it may hold a password.
+  throw new ConfigError(
+    "broker of createApp is an object; it takes an amqp:// or amqps:// URL, a Transport, or 'memory:'",
+    {
+      option: 'broker',
+    },
+  );
 }
 
 function checkResults(results: unknown): AppOptions['results'] {

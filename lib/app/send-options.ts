@@ -29,12 +29,7 @@ const KNOWN = [
 ];
 
 /** Checks what `app.send` was given. @throws ConfigError, PayloadError, NotYetError */
-export function sendSettings(
-  options: SendOptions,
-  app: Sender,
-  name: string,
-  now: number,
-): SendSettings {
+export function sendSettings(options: SendOptions, app: Sender, name: string, now: number): SendSettings {
   const what = `app.send('${name}')`;
   const { args = [], kwargs = {}, ...given } = checkOptions(options, KNOWN, what);
   if (!Array.isArray(args)) throw wrong(`args of ${what}`, args, 'an array');

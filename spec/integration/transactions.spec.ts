@@ -82,7 +82,9 @@ onEveryStage('a transaction', (stage) => {
     expect(failures).to.have.length(4);
     for (const failure of failures) {
       expect(failure).to.include({ code: 'CONFIG' });
-      expect(failure).to.have.property('message').that.matches(/Loans\.recompute: .*when app\.transaction\(\) has resolved/);
+      expect(failure)
+        .to.have.property('message')
+        .that.matches(/Loans\.recompute: .*when app\.transaction\(\) has resolved/);
     }
     expect(await receipt.settled()).to.include({ status: 'enqueued' });
   });
