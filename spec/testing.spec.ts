@@ -305,6 +305,24 @@ describe('solotask/testing', () => {
       expect(await rejection(app.tasks(Loans).recompute(1)), 'the key was freed').to.equal(error);
     });
 
+    it('hands a nested call over to the run that it is made in, and runs that once more', async () => {
+      const ran: unknown[] = [];
+      class Loans {
+        @Task()
+        @ShouldCompute({ key: 'loan:<loanId>', onDuplicate: 'coalesce' })
+        async recompute(loanId: number, note: string) {
+          ran.push([loanId, note]);
+          if (note === 'first') await tasks(Loans).recompute(loanId, 'second');
+        }
+      }
+      const app = open({ services: [Loans] }, { inline: true });
+      await app.tasks(Loans).recompute(1, 'first');
+      expect(ran).to.deep.equal([
+        [1, 'first'],
+        [1, 'second'],
+      ]);
+    });
+
     it('nests, holds the key of the running task, and leaves what has a delay to drain()', async () => {
       const ran: string[] = [];
       class Loans {

@@ -1,7 +1,7 @@
 import { duration } from '../duration.js';
 import { ConfigError } from '../errors.js';
 import type { Guard } from '../guard.js';
-import { checkInteger, checkOptions, checkWord, show, wrong } from '../options.js';
+import { checkInteger, checkOptions, checkWord, wrong } from '../options.js';
 import type { ResultBackend } from '../result-backend.js';
 import { checkQueue } from '../declarations/task-settings.js';
 import type { Class } from '../task-definition.js';
@@ -74,7 +74,7 @@ export function appSettings(options: AppOptions): AppSettings {
     throw wrong('container of createApp', container, 'an object with get(Class)');
   }
   return {
-    broker,
+    broker: checkBroker(broker),
     locks,
     services: servicesOf(services),
     container,
@@ -93,17 +93,31 @@ function servicesOf(services: AppOptions['services'] | undefined): () => Service
   throw wrong('services of createApp', services, right);
 }
 
+/** What its text says is checked when it is opened: a runner may give one that comes later. */
+function checkBroker(broker: AppOptions['broker']): AppOptions['broker'] {
+  if (typeof broker !== 'object' || (broker !== null && 'publish' in broker)) return broker;
+  // It is not shown: it may hold a password.
+  throw new ConfigError(
+    "broker of createApp is an object; it takes an amqp:// or amqps:// URL, a Transport, or 'memory:'",
+    {
+      option: 'broker',
+    },
+  );
+}
+
 function checkResults(results: unknown): AppOptions['results'] {
   if (results === undefined || typeof results === 'boolean') return results;
   if (typeof results === 'string' && /^rediss?:\/\//.test(results)) return results;
   if (typeof results === 'object' && results !== null && ('duplicate' in results || 'store' in results)) {
     return results as RedisClient | ResultBackend;
   }
-  // A text is not shown: it may hold a password.
-  const given = typeof results === 'string' ? 'a text that is no Redis URL' : show(results);
+  // It is not shown: it may hold a password.
+  const given = typeof results === 'string' ? 'a text that is no Redis URL' : `of type ${kindOf(results)}`;
   const right = 'true (kept where the locks are), a redis:// or rediss:// URL, an ioredis client or a ResultBackend';
   throw new ConfigError(`results of createApp is ${given}; it takes ${right}`, { option: 'results' });
 }
+
+const kindOf = (value: unknown): string => (Array.isArray(value) ? 'array' : typeof value);
 
 function checkNamespace(namespace: unknown): string {
   if (typeof namespace === 'string' && /^[\w.-]{1,64}$/.test(namespace)) return namespace;

@@ -97,17 +97,19 @@ const yesOption = (): Option => new Option('-y, --yes', 'do not ask').default(fa
 /** As `app.enqueue` has them; the app says which it takes. */
 const CALL_OPTIONS = ['delay', 'at', 'key', 'id', 'expires', 'queue', 'priority'] as const;
 
+const numberOrText = (value: string): number | string => (/^\d+$/.test(value) ? Number(value) : value);
+
 function addEnqueue(root: Command, take: Take): void {
   command(root, 'enqueue', 'enqueue a task, by its name as list shows it; prints the receipt')
     .argument('<task>')
     .option('--args <json>', "the arguments, a JSON array such as '[42]'", '[]')
     .option('--delay <time>', 'not before this time from now (5m)')
-    .option('--at <time>', 'not before this moment (ISO 8601)')
+    .addOption(option('--at <time>', 'not before this moment (ISO 8601, or epoch ms)', numberOrText))
     .option('--key <key>', "in place of the template's value")
     .option('--id <id>', 'the id of the task')
     .option('--expires <time>', 'dropped when it has not begun by then')
     .option('--queue <name>', 'in place of its own queue')
-    .addOption(option('--priority <n>', '0 to 9', (value) => (/^\d+$/.test(value) ? Number(value) : value)))
+    .addOption(option('--priority <n>', '0 to 9', numberOrText))
     .action((task: string, flags: Flags) => {
       const call = Object.fromEntries(CALL_OPTIONS.filter((name) => name in flags).map((name) => [name, flags[name]]));
       take({ command: 'enqueue', options: { ...common(flags), task, args: text(flags, 'args'), call } });

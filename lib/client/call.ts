@@ -120,7 +120,8 @@ export function prepareAll(
   argsList: readonly (readonly unknown[])[],
   settings: EnqueueSettings,
 ): (Call | Error)[] {
-  return argsList.map((args, place) => {
+  // Not by its own `map`, which leaves holes as they are.
+  return Array.from(argsList, (args, place) => {
     try {
       if (!Array.isArray(args)) throw wrong(`enqueueMany: [${place}]`, args, 'an array of arguments, such as [42]');
       return prepare(clock, definition, args, settings);

@@ -12,7 +12,6 @@ import {
 import type { FenceSource } from '../fence.js';
 import type { Guard, Identity } from '../guard.js';
 import type { MessageLock } from '../message.js';
-import { notYet } from '../options.js';
 import type { DiscardReason, Signals } from '../signals.js';
 import type { UniquePolicy } from '../task-definition.js';
 import type { Transport } from '../transport.js';
@@ -114,12 +113,6 @@ export class Client {
     if (this.#closed) throw new ClosedError('the app is closed: nothing can be enqueued', { task });
   }
 
-  /** The broker's own expiry, which a foreign consumer needs, does not outlast the delay queues. */
-  #refuseLostExpiry({ queue, byName, due, expires }: Call): void {
-    if (!byName || due === undefined || expires === undefined || this.#queues.owns(queue)) return;
-    throw notYet(`expires together with delay or at, for the queue '${queue}' of somebody else,`);
-  }
-
   #track<T>(work: Promise<T>): Promise<T> {
     this.#open.add(work);
     const forget = (): void => void this.#open.delete(work);
@@ -129,7 +122,6 @@ export class Client {
 
   async #submit({ call, order, deadline }: Job): Promise<Receipt> {
     const { task, queue, key, unique, byName } = call;
-    this.#refuseLostExpiry(call);
     // Before the lock: a queue that cannot be had must not leave a key taken.
     const ready = this.#queues.ready(queue, byName, deadline - this.#parts.clock.monotonic());
     if (ready !== undefined) await ready;
@@ -180,7 +172,7 @@ export class Client {
       flight.depart();
       await this.#publishReserved({ ...job, call: { ...call, args } }, reserved?.identity);
       flight.land({ holder: { id: call.id, phase: 'queued' }, enqueued: true, coalesced: offer !== undefined });
-      return this.#enqueued(call, reserved === undefined);
+      return this.#enqueued(call, reserved === undefined, reserved?.identity.fence);
     } catch (error) {
       if (isOutage(error)) flight.land({ outage: error });
       throw error;
@@ -282,10 +274,11 @@ export class Client {
     return due === undefined ? 0 : Math.max(0, due - this.#parts.clock.now());
   }
 
-  #enqueued(call: Call, unguarded: boolean): Receipt {
+  /** `after`: every run of this message has a larger fence; a result of an earlier task of the same id has not. */
+  #enqueued(call: Call, unguarded: boolean, after?: number): Receipt {
     const { task, id, key, queue } = call;
     this.#parts.signals.emit('task:enqueued', { task, id, key, queue, delay: this.#delay(call), unguarded });
-    return new Receipt({ status: 'enqueued', id, key, reader: this.#parts.reader });
+    return new Receipt({ status: 'enqueued', id, key, reader: this.#parts.reader, after });
   }
 
   /** A call under the holder's own id is that very task once more, and no duplicate to be complained of. */

@@ -1,3 +1,4 @@
+import { UnroutableError } from '../errors.js';
 import type { Call } from './call.js';
 import type { ReceiptHolder } from './receipt.js';
 
@@ -39,6 +40,7 @@ export interface Passenger {
 export class Flight {
   /** Epoch ms at which the leader's message may be dropped; undefined: never. */
   readonly #expires: number | undefined;
+  readonly #queue: string;
   #newest: Passenger;
   #stage: Stage = 'gathering';
   #land!: (landing: Landing) => void;
@@ -47,6 +49,7 @@ export class Flight {
   constructor(leader: Passenger) {
     this.#newest = leader;
     this.#expires = leader.call.expires;
+    this.#queue = leader.call.queue;
   }
 
   /** Whose arguments travel: the leader's, or with `coalesce` those of the newest call that gathered. */
@@ -80,7 +83,11 @@ export class Flight {
     const outlives = expires > (this.#expires ?? Infinity);
     if (coalesce && stage === 'gathering' && newcomer.order > this.#newest.order) this.#newest = newcomer;
     const landing = await this.#landed;
-    if (landing !== undefined && 'outage' in landing) throw landing.outage;
+    if (landing !== undefined && 'outage' in landing) {
+      // One call may name a queue of its own: that it is gone says nothing of another.
+      if (landing.outage instanceof UnroutableError && newcomer.call.queue !== this.#queue) return undefined;
+      throw landing.outage;
+    }
     if (landing === undefined || outlives || stage === 'publishing') return undefined;
     return stage === 'gathering' || (landing.enqueued && !coalesce) ? landing : undefined;
   }

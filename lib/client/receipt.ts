@@ -30,7 +30,7 @@ export interface ReceiptParts {
   readonly key: string | undefined;
   readonly holder?: ReceiptHolder | undefined;
   /** What a deferred one comes to. */
-  readonly settled?: Promise<Receipt | RolledBack> | undefined;
+  readonly settled?: (() => Promise<Receipt | RolledBack>) | undefined;
   /** Undefined: results are not kept. */
   readonly reader?: ResultReader | undefined;
   /** The result is that of a run with a larger fence: the holder was running, and runs once more. */
@@ -49,7 +49,7 @@ export class Receipt<T = unknown> {
   /** The unique key; undefined for a plain task. */
   readonly key: string | undefined;
   readonly holder?: ReceiptHolder;
-  readonly #settled: Promise<Receipt | RolledBack> | undefined;
+  readonly #settled: (() => Promise<Receipt | RolledBack>) | undefined;
   readonly #reader: ResultReader | undefined;
   readonly #after: number | undefined;
 
@@ -65,11 +65,12 @@ export class Receipt<T = unknown> {
   }
 
   /**
-   * The final receipt: of a deferred one after the commit (do not wait for it inside the transaction), of any other
-   * itself. Rejects when the enqueue failed after the commit; the event `enqueue:failed` says so too.
+   * The final receipt: of a deferred one after the commit, of any other itself. Rejects when the enqueue failed after the
+   * commit; the event `enqueue:failed` says so too.
+   * @throws ConfigError inside its transaction, which would wait for itself: ask after it.
    */
   async settled(): Promise<Receipt<T> | RolledBack> {
-    return ((await this.#settled) ?? this) as Receipt<T> | RolledBack;
+    return ((await this.#settled?.()) ?? this) as Receipt<T> | RolledBack;
   }
 
   /**

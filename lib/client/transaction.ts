@@ -34,6 +34,12 @@ class Transaction {
     return this.#state === 'open' ? this : this.#parent?.open;
   }
 
+  /** The last of those around it, or itself, that decides; undefined when all have ended. */
+  get decisive(): Transaction | undefined {
+    const { open } = this;
+    return open === undefined ? undefined : (open.#parent?.decisive ?? open);
+  }
+
   add(group: Group): void {
     this.#groups.push(group);
   }
@@ -139,7 +145,8 @@ export class Transactions {
   defer(calls: readonly Call[]): ReadonlyMap<Call, Receipt> | undefined {
     const transaction = this.#open;
     if (transaction === undefined || calls.length === 0) return undefined;
-    const deferrals = calls.map((call) => new Deferral(call));
+    const inside = (): boolean => this.#open !== undefined && this.#open.decisive === transaction.decisive;
+    const deferrals = calls.map((call) => new Deferral(call, inside));
     transaction.add({ order: this.#order++, deferrals });
     return new Map(deferrals.map(({ call, receipt }) => [call, receipt]));
   }

@@ -1,4 +1,4 @@
-import { BrokerUnavailableError, UnreadableMessageError } from '../errors.js';
+import { BrokerUnavailableError, toError, UnreadableMessageError } from '../errors.js';
 import { readDelivery, type Run } from '../worker/run.js';
 import { Claimer } from '../worker/claim.js';
 import { Seat } from '../worker/seat.js';
@@ -42,22 +42,25 @@ export class Purge {
     const { ready } = await this.#parts.transport.figures(queue);
     const pull = await this.#parts.transport.pull(queue);
     const open = new Set<Promise<void>>();
+    const failures: unknown[] = [];
     try {
-      for (let taken = 0; taken < ready; taken++) {
+      for (let taken = 0; taken < ready && failures.length === 0; taken++) {
         const seat = new Seat(this.#seats);
         await seat.take();
         const delivery = await pull.next();
         if (delivery === undefined) break;
         const work: Promise<void> = this.#one(delivery, seat, count)
           .then(() => tell(count))
-          .finally(() => open.delete(work));
+          // Whatever is awaited meanwhile, nobody looks at this promise: kept, or the process would end of it.
+          .catch((error: unknown) => failures.push(error))
+          .then(() => void open.delete(work));
         open.add(work);
       }
-      await Promise.all(open);
     } finally {
-      await Promise.allSettled(open);
+      await Promise.all(open);
       await pull.close();
     }
+    if (failures.length > 0) throw toError(failures[0]);
     return count;
   }
 

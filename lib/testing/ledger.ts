@@ -77,6 +77,10 @@ export class Ledger {
       this.#deaths.push(event);
       this.#end(event, event.error);
     });
+    app.on('task:expired', (event) => this.#end(event, undefined));
+    app.on('task:coalesced', (event) => {
+      if (event.side === 'worker') this.#end(event, undefined);
+    });
     app.on('task:discarded', (event) => {
       this.#discarded.push(event);
       if (event.side === 'worker') this.#end(event, undefined);

@@ -29,6 +29,8 @@ const BURIED = new TaskError(
   'an earlier delivery of this message went to the dead letters; see there why',
 );
 
+const EXPIRED = new TaskError('EXPIRED', 'the message expired before its first run, and was dropped');
+
 /** How often Redis is asked again when it does not answer: for a good second. */
 const TRIES = 5;
 /** On one delivery, then other keys get their turn. */
@@ -65,8 +67,7 @@ export class AckPolicy {
         await this.#coalesced(run, outcome);
         return undefined;
       case 'expired':
-        run.delivery.ack();
-        this.#parts.signals.emit('task:expired', { ...run.event(), expires: outcome.expires });
+        await this.#expired(run, outcome.expires);
         return undefined;
       case 'retry':
         await this.#retry(run, outcome);
@@ -103,6 +104,13 @@ export class AckPolicy {
     const seconds = run.seconds(this.#parts.clock);
     this.#parts.signals.emit('task:succeeded', { seconds, recovered: false, ...run.event() });
     return answer === 'marked' ? this.#again(run) : undefined;
+  }
+
+  /** Who waits for its result is told that there will be none. */
+  async #expired(run: Run, expires: number): Promise<void> {
+    await this.#parts.keeper.failed(run, EXPIRED);
+    run.delivery.ack();
+    this.#parts.signals.emit('task:expired', { ...run.event(), expires });
   }
 
   async #covered(run: Run, { own, dead, id }: Extract<Outcome, { kind: 'covered' }>): Promise<void> {

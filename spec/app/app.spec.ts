@@ -148,6 +148,8 @@ describe('an app', () => {
       [{ services: Loans }, 'CONFIG', /\[LoanService\]/],
       [{ services: [Loans], brokr: 'memory:' }, 'CONFIG', /did you mean 'broker'/],
       [{ services: [Loans], results: 'memory:' }, 'CONFIG', /results of createApp .* redis:/],
+      [{ services: [Loans], results: ['redis://:secret@host'] }, 'CONFIG', /results of createApp is of type array;/],
+      [{ services: [Loans], broker: { url: 'amqp://:secret@host' }, locks: 'memory:' }, 'CONFIG', /a Transport/],
       [{ services: [Loans], publishTimeout: 5 }, 'CONFIG', /at least 100 ms/],
       [{ services: [Loans], namespace: 'a b' }, 'CONFIG', /namespace/],
       [{ services: [Loans], queues: { tasks: { type: 'stream' } } }, 'CONFIG', /'quorum', 'classic'/],

@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import type { CallOptions } from 'solotask';
 import { batchSettings, callSettings } from '../../lib/app/call-options.js';
 import { sendSettings } from '../../lib/app/send-options.js';
+import { Registry } from '../../lib/declarations/registry.js';
 import { thrownBy } from '../support/declare.js';
 
 const NOW = Date.parse('2026-01-31T08:00:00Z');
@@ -85,7 +86,8 @@ describe('the options of a call', () => {
   });
 
   it('want a queue for a name that no task of the app has', () => {
-    const send = (options: object) => thrownBy(() => sendSettings(options, undefined, 'loans.recompute', NOW));
+    const sender = { registry: new Registry([]), queues: {} };
+    const send = (options: object) => thrownBy(() => sendSettings(options, sender, 'loans.recompute', NOW));
     expect(send({}))
       .to.have.property('message')
       .that.matches(/app\.send\('loans\.recompute'\) needs a queue/);

@@ -89,6 +89,9 @@ describe('task-worker for operators', () => {
       expect(complaint(await cli('enqueue', 'Jobs.work', '--args', '[1, 1]', '--delay', 'soon'), 78)).to.contain(
         'delay',
       );
+      expect(await json('enqueue', 'Jobs.work', '--args', '[8, 1]', '--at', `${Date.now() + 60_000}`)).to.include({
+        status: 'enqueued',
+      });
       expect(complaint(await cli('enqueue'), 64)).to.contain('task');
     });
   });

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import type { Call } from '../../lib/client/call.js';
 import { Flight } from '../../lib/client/flights.js';
+import { LockUnavailableError, UnroutableError } from '../../lib/errors.js';
 
 const holder = { id: 'leader', phase: 'queued' as const };
 
@@ -20,5 +21,19 @@ describe('concurrent enqueues of one key', () => {
     expect(await join(5, 5)).to.equal(holder);
     expect(await join(5, 6)).to.equal(undefined);
     expect(await join(5, undefined)).to.equal(undefined);
+  });
+
+  it('fail together when nobody can be reached, and on their own when one names a queue that is gone', async () => {
+    const to = (order: number, queue: string) => ({ order, call: { queue } as Call });
+    const outcome = (outage: Error, queue: string): Promise<unknown> => {
+      const flight = new Flight(to(1, 'gone'));
+      const joined = flight.join(to(2, queue)).catch((error: unknown) => error);
+      flight.land({ outage });
+      return joined;
+    };
+    const [unroutable, away] = [new UnroutableError('no queue'), new LockUnavailableError('away')];
+    expect(await outcome(unroutable, 'gone')).to.equal(unroutable);
+    expect(await outcome(unroutable, 'there')).to.equal(undefined);
+    expect(await outcome(away, 'there')).to.equal(away);
   });
 });

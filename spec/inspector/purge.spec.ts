@@ -13,11 +13,12 @@ describe('a purge', () => {
   let app: App;
   let id: string;
 
+  class Loans {
+    @Task({ unique: 'loan:<id>' })
+    async recompute(@Key('id') _id: number): Promise<void> {}
+  }
+
   beforeEach(async () => {
-    class Loans {
-      @Task({ unique: 'loan:<id>' })
-      async recompute(@Key('id') _id: number): Promise<void> {}
-    }
     guard = createMemoryGuard({ clock: systemClock });
     transport = createMemoryTransport({ clock: systemClock });
     app = createApp({ broker: transport, locks: guard, services: [Loans] });
@@ -47,6 +48,19 @@ describe('a purge', () => {
     await run({ copy: 'another' });
     expect(await purge()).to.deep.equal(left);
     expect(await guard.read(RECORD)).to.include({ owner: id, phase: 'running', stop: false });
+  });
+
+  it('ends with the error of a message that could not be dropped, and with nothing else', async () => {
+    for (let loan = 2; loan <= 100; loan++) await app.enqueue(Loans, 'recompute', [loan]);
+    const inspector = await app.inspector();
+    let told = 0;
+    const purging = inspector.purge('tasks', () => {
+      told++;
+      throw new Error('the terminal is gone');
+    });
+    expect(await purging.catch((error: Error) => error.message)).to.equal('the terminal is gone');
+    expect(told).to.be.below(100);
+    expect((await transport.figures('tasks')).ready).to.equal(100 - told);
   });
 
   it('stops a run of the same copy, waits out its lease and drops the message then', async () => {

@@ -54,6 +54,19 @@ onEveryStage('enqueueing many at once', (stage) => {
     await eventually(() => expect(seen).to.have.length(2_000), { timeout: 20_000 });
   });
 
+  it('tells of a hole in the list by its place', async () => {
+    class Loans {
+      @Task({ queue: stage.queue })
+      async recompute(loanId: number) {
+        return loanId;
+      }
+    }
+    const list: [number][] = [[1], [2]];
+    list[3] = [4];
+    const error = await batchError(stage.app([Loans]).enqueueMany(Loans, 'recompute', list));
+    expect(error.message).to.match(/^1 of 4 enqueues failed; the first, \[2\]: .*an array of arguments/);
+  });
+
   it('tells of each failure by its place, and lets the others through', async () => {
     class Loans {
       @Task({ queue: stage.queue, unique: { key: 'loan:<loanId>', onDuplicate: 'reject' } })

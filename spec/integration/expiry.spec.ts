@@ -36,6 +36,29 @@ onEveryStage('a message that expires', (stage) => {
     expect(await stage.dead()).to.have.length(0);
   });
 
+  it('is a failure to whoever waits for its result, with a lock and without one', async () => {
+    class Loans {
+      @Task({ queue: stage.queue, unique: 'loan:<loanId>', expires: EXPIRES })
+      async recompute(loanId: number) {
+        return loanId;
+      }
+
+      @Task({ queue: stage.queue, expires: EXPIRES })
+      async plain(loanId: number) {
+        return loanId;
+      }
+    }
+    const app = stage.app([Loans], { results: true });
+    const receipts = [await app.tasks(Loans).recompute(1), await app.tasks(Loans).plain(1)];
+    await sleep(EXPIRES);
+    await app.worker().start();
+    for (const receipt of receipts) {
+      const failure = await receipt.result({ timeout: '5s' }).catch((error: unknown) => error);
+      expect(failure).to.include({ code: 'TASK_FAILED' });
+      expect(failure).to.have.nested.property('data.code', 'EXPIRED');
+    }
+  });
+
   // D12
   it('runs all the same when a duplicate that never expires was dropped on it', async () => {
     const ran: number[] = [];
@@ -165,7 +188,7 @@ onEveryStage('a message that expires', (stage) => {
     const app = stage.app([Loans]);
     const expired = stage.count(app, 'task:expired');
     const late: unknown = await app
-      .tasks(Loans, { delay: EXPIRES })
+      .tasks(Loans, { delay: 2 * EXPIRES })
       .recompute('', 1)
       .catch((error: unknown) => error);
     expect(late).to.be.instanceOf(ConfigError).with.property('message').that.contains('expires before it may run');

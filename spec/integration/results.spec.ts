@@ -32,6 +32,27 @@ onEveryStage('results', (stage) => {
     expect(await nothing.result()).to.equal(null);
   });
 
+  it('gives no result of an earlier task to the next one of its id', async () => {
+    let runs = 0;
+    class Loans {
+      @Task({ queue: stage.queue, unique: 'nightly' })
+      async recompute() {
+        return ++runs;
+      }
+    }
+    const app = stage.app([Loans], { results: true });
+    const worker = app.worker();
+    const first = await app.tasks(Loans, { id: 'nightly' }).recompute();
+    await worker.start();
+    expect(await first.result()).to.equal(1);
+    await worker.stop();
+    const second = await app.tasks(Loans, { id: 'nightly' }).recompute();
+    expect(second.status).to.equal('enqueued');
+    const result = second.result();
+    await app.worker().start();
+    expect(await result).to.equal(2);
+  });
+
   // E15
   it('gives the result of the holder to whom was discarded', async () => {
     const gate = new Gate();

@@ -73,6 +73,16 @@ onEveryStage('sending a task by its name', (stage) => {
     await stage.removeQueue(queue);
   });
 
+  it('refuses inside a transaction, at the call and not after the commit, an expiry that would get lost', async () => {
+    const app = stage.app([Loans]);
+    const failed = stage.count(app, 'enqueue:failed');
+    const options = { queue: uniqueName('celery'), delay: '1m', expires: '1h' };
+    const thrown = await app.transaction(() => refusal(app.send('loans.tasks.recompute', options)));
+    expect(thrown).to.have.property('code', 'NOT_YET');
+    expect(thrown).to.have.property('message').that.includes(options.queue);
+    expect(failed.total).to.equal(0);
+  });
+
   it('refuses what would stop a worker or reach nobody, and publishes nothing', async () => {
     const queue = uniqueName('nobodys');
     const app = stage.app([Loans]);

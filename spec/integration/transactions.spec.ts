@@ -63,6 +63,32 @@ onEveryStage('a transaction', (stage) => {
     await eventually(() => expect(seen).to.deep.equal([1, 2, 3, 4]));
   });
 
+  it('refuses to wait inside for what its commit decides', async () => {
+    const { Loans } = loansOf(stage);
+    const app = stage.app([Loans]);
+    const failures: unknown[] = [];
+    const note = (error: unknown): void => void failures.push(error);
+    const receipt = await app.transaction(async () => {
+      const first = await app.tasks(Loans).recompute(1);
+      await first.settled().catch(note);
+      await first.result({ timeout: '1h' }).catch(note);
+      await app.transaction(async () => {
+        const second = await app.tasks(Loans).recompute(2);
+        await first.settled().catch(note);
+        await second.settled().catch(note);
+      });
+      return first;
+    });
+    expect(failures).to.have.length(4);
+    for (const failure of failures) {
+      expect(failure).to.include({ code: 'CONFIG' });
+      expect(failure)
+        .to.have.property('message')
+        .that.matches(/Loans\.recompute: .*when app\.transaction\(\) has resolved/);
+    }
+    expect(await receipt.settled()).to.include({ status: 'enqueued' });
+  });
+
   // T1
   it('publishes nothing and locks nothing when it is rolled back', async () => {
     const { Loans } = loansOf(stage);
