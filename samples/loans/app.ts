@@ -13,6 +13,10 @@ const app = createApp({
 app.on('task:discarded', ({ id, side, reason }) => {
   if (side === 'worker') loanStore().drop(id, 'discarded', reason === 'running');
 });
+app.on('task:coalesced', ({ id, side, holder }) => {
+  if (side === 'worker') loanStore().drop(id, 'coalesced', holder.phase === 'running');
+});
 app.on('task:dead', ({ id }) => loanStore().drop(id, 'dead', false));
+app.on('worker:ready', () => loanStore().hire(process.pid));
 
 export default app;

@@ -2,7 +2,8 @@ import Database from 'libsql';
 
 /**
  * Loans and their events are what the service knows; summaries are what it computed. `runs` and `drops` keep the books
- * of the demo: every run of a task body, and every message that ended without one.
+ * of the demo: every run of a task body, and every message that ended without one. `workers` are the processes that
+ * were ready to run something, by their ids.
  *
  * `started` and `ended` are ticks of one counter in this file. SQLite lets one writer at a time pass, in whatever
  * process it lives, so two ticks are never equal and their order is the order of the commits: no clock is read.
@@ -21,10 +22,11 @@ const schema = `
   );
   CREATE TABLE IF NOT EXISTS runs (
     id INTEGER PRIMARY KEY, task TEXT NOT NULL, loan INTEGER NOT NULL, version INTEGER NOT NULL, fence INTEGER NOT NULL,
-    started INTEGER NOT NULL, ended INTEGER, good INTEGER
+    worker INTEGER NOT NULL, started INTEGER NOT NULL, ended INTEGER, good INTEGER
   );
   CREATE INDEX IF NOT EXISTS runs_of_loan ON runs (loan, started);
   CREATE TABLE IF NOT EXISTS drops (task TEXT PRIMARY KEY, fate TEXT NOT NULL, running INTEGER NOT NULL);
+  CREATE TABLE IF NOT EXISTS workers (pid INTEGER PRIMARY KEY);
   CREATE TABLE IF NOT EXISTS ticks (last INTEGER NOT NULL);
   INSERT INTO ticks SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM ticks);
 `;

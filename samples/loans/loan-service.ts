@@ -5,16 +5,32 @@ import { loanStore } from './loan-store.js';
 
 /** Keeps the summaries of the loans up to date, by either recipe. */
 export class LoanService {
-  /** The enqueue recipe: while a recomputation of the loan waits or runs, another one is not even published. */
-  @Task({ queue: 'loans', unique: 'loan:<loanId>', acksLate: true })
+  /**
+   * The enqueue recipe: while a recomputation of the loan waits or runs, another one is not even published; the one that
+   * runs already is followed by one more.
+   */
+  @Task({ queue: 'loans', unique: { key: 'loan:<loanId>', onDuplicate: 'coalesce' }, acksLate: true })
   async recompute(loanId: number): Promise<void> {
     await this.#renewSummary(loanId);
   }
 
-  /** The worker recipe: every event is published, and a worker drops what another run covers. */
+  /** The same without that one more: an event that comes during the run can be missed. */
+  @Task({ queue: 'loans', unique: 'loan:<loanId>', acksLate: true })
+  async recomputeOrDiscard(loanId: number): Promise<void> {
+    await this.#renewSummary(loanId);
+  }
+
+  /** The worker recipe: every event is published, and a worker drops what a later run covers. */
+  @Task({ queue: 'loans', acksLate: true })
+  @ShouldCompute({ key: 'loan:<loanId>', onDuplicate: 'coalesce' })
+  async report(loanId: number): Promise<void> {
+    await this.#renewSummary(loanId);
+  }
+
+  /** The same, where the worker drops what comes during a run, missed or not. */
   @Task({ queue: 'loans', acksLate: true })
   @ShouldCompute('loan:<loanId>')
-  async report(loanId: number): Promise<void> {
+  async reportOrDiscard(loanId: number): Promise<void> {
     await this.#renewSummary(loanId);
   }
 

@@ -25,7 +25,7 @@ export interface Run {
 }
 
 /** How a message can end without a run. */
-export type Fate = 'discarded' | 'dead';
+export type Fate = 'discarded' | 'coalesced' | 'dead';
 
 /** What the loan service reads and writes. */
 export class LoanStore {
@@ -41,9 +41,9 @@ export class LoanStore {
     this.#run('INSERT OR IGNORE INTO loans VALUES (?, ?, ?, ?)', id, principal, rate, months);
   }
 
-  /** Commits an event. */
-  record({ loanId, month, kind, value }: LoanEvent): void {
-    this.#transaction(() =>
+  /** Commits an event; the version that its loan has now. */
+  record({ loanId, month, kind, value }: LoanEvent): number {
+    return this.#transaction(() =>
       this.#run('INSERT INTO events (loan, month, kind, value) VALUES (?, ?, ?, ?)', loanId, month, kind, value),
     );
   }
@@ -65,11 +65,12 @@ export class LoanStore {
       const loan = this.find(loanId);
       if (loan === undefined) return undefined;
       const id = this.#run(
-        'INSERT INTO runs (task, loan, version, fence, started) VALUES (?, ?, ?, ?, ?)',
+        'INSERT INTO runs (task, loan, version, fence, worker, started) VALUES (?, ?, ?, ?, ?, ?)',
         runner.id,
         loanId,
         loan.version,
         runner.fence,
+        process.pid,
         this.#tick(),
       );
       return { id, runner, loan };
@@ -103,6 +104,11 @@ export class LoanStore {
   /** Notes that a message ended without a run; `running`: its duplicate was running then. */
   drop(task: string, fate: Fate, running: boolean): void {
     this.#run('INSERT OR IGNORE INTO drops VALUES (?, ?, ?)', task, fate, running ? 1 : 0);
+  }
+
+  /** Notes that a worker is ready. */
+  hire(pid: number): void {
+    this.#run('INSERT OR IGNORE INTO workers VALUES (?)', pid);
   }
 
   /** The text of the loan's summary, as it was written last. */

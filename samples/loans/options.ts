@@ -3,13 +3,15 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 /** What the demo was asked for. */
 export interface DemoOptions {
   readonly recipe: 'enqueue' | 'worker';
-  readonly strategy: 'discard' | 'off';
+  readonly strategy: 'coalesce' | 'discard' | 'off';
   /** A CSV file of events, instead of generated ones. */
   readonly events?: string;
   readonly count: number;
   readonly loans: number;
   readonly seed: number;
   readonly servers: boolean;
+  /** How many times a worker is killed. */
+  readonly kill: number;
   readonly json: boolean;
 }
 
@@ -17,18 +19,26 @@ export interface DemoOptions {
 export function parseOptions(argv: readonly string[]): DemoOptions {
   const fresh = 'not with --events';
   return new Command('demo')
-    .description('A stream of loan events, each followed by the recomputation of its loan, with duplicates discarded.')
+    .description('A stream of loan events, each followed by the recomputation of its loan, without the duplicates.')
     .addOption(
-      new Option('--recipe <recipe>', 'who discards duplicates').choices(['enqueue', 'worker']).default('enqueue'),
+      new Option('--recipe <recipe>', 'who drops duplicates').choices(['enqueue', 'worker']).default('enqueue'),
     )
     .addOption(
-      new Option('--strategy <strategy>', 'off: run every event').choices(['discard', 'off']).default('discard'),
+      new Option('--strategy <strategy>', 'what becomes of a duplicate; off: every event runs')
+        .choices(['coalesce', 'discard', 'off'])
+        .default('coalesce'),
     )
     .addOption(new Option('--events <file.csv>', 'read the events from a file').conflicts(['count', 'loans']))
     .option('--count <events>', `how many events, ${fresh}`, positive, 20_000)
     .option('--loans <loans>', `over how many loans, ${fresh}`, positive, 300)
     .option('--seed <number>', 'what the events and the terms of the loans are drawn from', positive, 1)
     .option('--servers', 'RabbitMQ, Redis and two task-worker processes instead of the embedded parts', false)
+    .addOption(
+      new Option('--kill <times>', 'kill -9 a worker as it runs something, and start another; with --servers')
+        .argParser(positive)
+        .default(0, 'never')
+        .implies({ servers: true }),
+    )
     .option('--json', 'print the result as one JSON object', false)
     .allowExcessArguments(false)
     .showHelpAfterError('(--help lists the flags)')

@@ -12,6 +12,11 @@ export class Progress {
     this.#out = out;
   }
 
+  /** From 0 to 1. */
+  get share(): number {
+    return this.#done / this.#total;
+  }
+
   /** One more event is through. */
   step(): void {
     this.#done++;

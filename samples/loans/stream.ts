@@ -1,5 +1,6 @@
 import { setImmediate as otherWork } from 'node:timers/promises';
 import type { Receipt } from 'solotask';
+import type { Promised } from './audit.js';
 import type { LoanEvent } from './events.js';
 import type { LoanStore } from './loan-store.js';
 
@@ -9,11 +10,13 @@ const IN_FLIGHT = 64;
 /** What became of the events at enqueue. */
 export interface Tally {
   events: number;
+  published: number;
+  coalesced: number;
   discarded: number;
-  /** Of the discarded: while the holder was running, so that the run may have missed the event. */
-  discardedWhileRunning: number;
-  /** Task ids of what was published. */
-  readonly published: Set<string>;
+  /** Of the coalesced and the discarded: while the holder was running, so that its run may have missed the event. */
+  droppedWhileRunning: number;
+  /** The published and the coalesced. */
+  readonly promised: Promised[];
 }
 
 /** Commits each event, and then enqueues the recomputation of its loan. */
@@ -23,12 +26,12 @@ export async function streamEvents(
   enqueue: (loanId: number) => Promise<Receipt>,
   step: () => void,
 ): Promise<Tally> {
-  const tally: Tally = { events: 0, discarded: 0, discardedWhileRunning: 0, published: new Set() };
+  const tally: Tally = { events: 0, published: 0, coalesced: 0, discarded: 0, droppedWhileRunning: 0, promised: [] };
   const queue = iterateOnce(events);
   const lane = async (): Promise<void> => {
     for (const event of queue) {
-      store.record(event);
-      count(tally, await enqueue(event.loanId));
+      const version = store.record(event);
+      count(tally, event.loanId, version, await enqueue(event.loanId));
       step();
       await otherWork();
     }
@@ -37,11 +40,13 @@ export async function streamEvents(
   return tally;
 }
 
-function count(tally: Tally, { status, id, holder }: Receipt): void {
+function count(tally: Tally, loanId: number, version: number, { status, id, holder }: Receipt): void {
   tally.events++;
-  if (status === 'enqueued') tally.published.add(id);
+  if (status === 'enqueued') tally.published++;
+  else if (status === 'coalesced') tally.coalesced++;
   else tally.discarded++;
-  if (holder?.phase === 'running') tally.discardedWhileRunning++;
+  if (holder?.phase === 'running') tally.droppedWhileRunning++;
+  if (status !== 'discarded') tally.promised.push({ task: id, loanId, version, coalesced: status === 'coalesced' });
 }
 
 /** All lanes take from one iterator; one that fails closes it for the others. */

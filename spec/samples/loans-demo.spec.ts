@@ -24,30 +24,55 @@ async function reportOf(args: string[], env?: NodeJS.ProcessEnv): Promise<Report
   return JSON.parse(out) as Report;
 }
 
-/** What holds for a stream of 600 events over 20 loans, whoever discards. */
+/** What holds for a stream of 600 events over 20 loans, whoever drops duplicates. */
 function expectSound(report: Report): void {
-  expect(report).to.include({ events: 600, loans: 20, overlaps: 0, lost: 0, dead: 0 });
-  expect(report.published + report.discarded).to.equal(600);
-  expect(report.runs)
-    .to.equal(report.published - report.discardedByWorker)
-    .and.to.be.below(600);
+  expect(report).to.include({ events: 600, loans: 20, overlaps: 0, lost: 0, dead: 0, cut: 0 });
+  expect(report.published + report.coalesced + report.discarded).to.equal(600);
+  expect(report.runs).to.be.below(600);
   expect(report.seconds).to.be.above(0);
+}
+
+/** With `coalesce` a run may follow one that runs already, with `discard` only a message of its own. */
+function expectFresh(report: Report): void {
+  expectSound(report);
+  expect(report).to.include({ strategy: 'coalesce', stale: 0, discarded: 0, discardedByWorker: 0 });
+  expect(report.runs).to.be.at.least(report.published - report.coalescedByWorker);
+}
+
+function expectDiscarded(report: Report): void {
+  expectSound(report);
+  expect(report).to.include({ strategy: 'discard', coalesced: 0, coalescedByWorker: 0 });
+  expect(report.runs).to.equal(report.published - report.discardedByWorker);
 }
 
 describe('samples/loans: npm run demo', function () {
   this.timeout(60_000);
   const onServers = () => ({ AMQP_URL: testAmqpUrl(), REDIS_URL: testRedisUrl() });
 
-  it('discards at enqueue on the embedded parts, and nothing is lost', async () => {
+  it('coalesces at enqueue on the embedded parts, and no summary is stale', async () => {
     const report = await reportOf(small);
-    expectSound(report);
+    expectFresh(report);
+    expect(report.coalesced).to.be.above(0);
+    expect(report.coalescedByWorker).to.equal(0);
+  });
+
+  it('publishes every event and lets the worker coalesce, and no summary is stale', async () => {
+    const report = await reportOf([...small, '--recipe', 'worker']);
+    expectFresh(report);
+    expect(report).to.include({ published: 600, coalesced: 0 });
+    expect(report.coalescedByWorker).to.be.above(0);
+  });
+
+  it('discards at enqueue, and nothing is lost', async () => {
+    const report = await reportOf([...small, '--strategy', 'discard']);
+    expectDiscarded(report);
     expect(report.discarded).to.be.above(0);
     expect(report.discardedByWorker).to.equal(0);
   });
 
   it('publishes every event and lets the worker discard', async () => {
-    const report = await reportOf([...small, '--recipe', 'worker']);
-    expectSound(report);
+    const report = await reportOf([...small, '--strategy', 'discard', '--recipe', 'worker']);
+    expectDiscarded(report);
     expect(report).to.include({ published: 600, discarded: 0 });
     expect(report.discardedByWorker).to.be.above(0);
   });
@@ -57,21 +82,27 @@ describe('samples/loans: npm run demo', function () {
     expect(report).to.include({ events: 600, published: 600, discarded: 0, runs: 600, lost: 0 });
   });
 
-  it('discards at enqueue on RabbitMQ and Redis, with two task-worker processes', async () => {
+  it('coalesces at enqueue on RabbitMQ and Redis, with two task-worker processes', async () => {
     const report = await reportOf([...small, '--servers'], onServers());
-    expectSound(report);
-    expect(report.discarded).to.be.above(0);
+    expectFresh(report);
+    expect(report.coalesced).to.be.above(0);
   });
 
-  it('lets two task-worker processes discard on RabbitMQ and Redis', async () => {
+  it('lets two task-worker processes coalesce on RabbitMQ and Redis', async () => {
     const report = await reportOf([...small, '--servers', '--recipe', 'worker'], onServers());
-    expectSound(report);
+    expectFresh(report);
     expect(report.published).to.equal(600);
-    expect(report.discardedByWorker).to.be.above(0);
+    expect(report.coalescedByWorker).to.be.above(0);
+  });
+
+  it('leaves no summary stale when workers are killed in the middle of their runs', async () => {
+    const report = await reportOf(['--count', '4000', '--loans', '100', '--kill', '2'], onServers());
+    expect(report).to.include({ events: 4000, servers: true, killed: 2, overlaps: 0, lost: 0, dead: 0, stale: 0 });
+    expect(report.published + report.coalesced).to.equal(4000);
   });
 
   it('prints a line a tenth and a table with a word on stale summaries when it is not asked for JSON', async () => {
-    const { out, err, code } = await runDemo(['--count', '100', '--loans', '5']);
+    const { out, err, code } = await runDemo(['--count', '100', '--loans', '5', '--strategy', 'discard']);
     expect(code, err).to.equal(0);
     expect(err.match(/^ *\d+ % /gm)).to.have.length(10);
     expect(out)
@@ -95,7 +126,13 @@ describe('samples/loans: npm run demo', function () {
     const { out, err, code } = await runDemo(['--sevrers']);
     expect({ out, code }).to.deep.equal({ out: '', code: 64 });
     expect(err).to.include("unknown option '--sevrers'").and.include('Did you mean --servers?');
-    for (const args of [['--recipe', 'both'], ['--count', '0'], ['--events', 'x.csv', '--count', '5'], ['more']]) {
+    for (const args of [
+      ['--recipe', 'both'],
+      ['--count', '0'],
+      ['--kill', '0'],
+      ['--events', 'x.csv', '--count', '5'],
+      ['more'],
+    ]) {
       expect((await runDemo(args)).code, args.join(' ')).to.equal(64);
     }
   });

@@ -135,14 +135,38 @@ describe('samples/loans', () => {
       expect(audit(store)).to.include({ runs: 5, overlaps: 1 });
     });
 
+    const published = (...tasks: string[]) => tasks.map((task) => ({ task, loanId: 1, version: 1, coalesced: false }));
+
+    it('count a run without an end as cut short', () => {
+      store.finish(begin(1, 'a'), summary());
+      begin(1, 'killed');
+      expect(audit(store)).to.include({ runs: 2, cut: 1, overlaps: 0 });
+    });
+
     it('count a published task as lost unless it ran well, was discarded by the worker, or is a dead letter', () => {
       store.finish(begin(1, 'ran'), summary());
       store.fail(begin(1, 'failed'));
       begin(1, 'killed');
       store.drop('discarded', 'discarded', true);
       store.drop('dead', 'dead', false);
-      expect(unsettled(store, new Set(['ran', 'discarded', 'dead']))).to.equal(0);
-      expect(unsettled(store, new Set(['ran', 'failed', 'killed', 'never']))).to.equal(3);
+      expect(unsettled(store, published('ran', 'discarded', 'dead'))).to.equal(0);
+      expect(unsettled(store, published('ran', 'failed', 'killed', 'never'))).to.equal(3);
+    });
+
+    it('count a coalesced event as lost until a run that came to a good end has read it, whoever coalesced', () => {
+      const run = begin(1, 'holder');
+      const version = store.record({ loanId: 1, month: 2, kind: 'payment', value: 10 });
+      store.drop('dropped', 'coalesced', true);
+      const promised = [
+        { task: 'holder', loanId: 1, version, coalesced: true },
+        { task: 'dropped', loanId: 1, version, coalesced: false },
+      ];
+      store.finish(run, summary());
+      expect(unsettled(store, promised)).to.equal(2);
+      const again = begin(1, 'holder');
+      expect(unsettled(store, promised)).to.equal(2);
+      store.finish(again, summary());
+      expect(unsettled(store, promised)).to.equal(0);
     });
 
     it('call a summary stale that is missing or misses an event', () => {
@@ -178,20 +202,36 @@ describe('samples/loans', () => {
   });
 
   describe('the verdict', () => {
-    const sound = { strategy: 'discard', events: 10, published: 3, discarded: 7, lost: 0, overlaps: 0 } as Report;
+    const sound = {
+      strategy: 'coalesce',
+      events: 10,
+      published: 3,
+      coalesced: 5,
+      discarded: 2,
+      lost: 0,
+      overlaps: 0,
+      stale: 0,
+      kill: 2,
+      killed: 2,
+    } as Report;
 
-    it('finds no fault when every event was published or discarded and nothing is lost or overlaps', () => {
+    it('finds no fault when every event was published, coalesced or discarded, and nothing is lost, stale or overlaps', () => {
       expect(faults(sound)).to.deep.equal([]);
     });
 
     it('names what does not add up', () => {
       expect(faults({ ...sound, discarded: 6 })).to.have.length(1);
-      expect(faults({ ...sound, lost: 1 })).to.have.length(1);
-      expect(faults({ ...sound, overlaps: 1 })).to.have.length(1);
+      for (const wrong of [{ coalesced: 4 }, { lost: 1 }, { overlaps: 1 }, { stale: 1 }, { killed: 1 }]) {
+        expect(faults({ ...sound, ...wrong }), JSON.stringify(wrong)).to.have.length(1);
+      }
+    });
+
+    it('lets summaries be stale where discard was asked for', () => {
+      expect(faults({ ...sound, strategy: 'discard', stale: 1 })).to.deep.equal([]);
     });
 
     it('lets runs overlap where nothing keeps them apart', () => {
-      expect(faults({ ...sound, strategy: 'off', overlaps: 1 })).to.deep.equal([]);
+      expect(faults({ ...sound, strategy: 'off', overlaps: 1, stale: 1 })).to.deep.equal([]);
     });
   });
 });
