@@ -190,7 +190,7 @@ export class Claimer {
     const covered = holder.phase === 'queued' || claimed(run);
     if (offered || (sequence > 0 && covered && holder.seq >= sequence)) return { kind: 'coalesced', holder, offered };
     if (sequence > 0 && claimed(run) && run.offer() !== undefined) return this.#trouble(attempt, answer);
-    return parked(Math.min(holder.left, LONGEST_TURN));
+    return this.#turn(run, holder);
   }
 
   /**
