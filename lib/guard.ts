@@ -166,10 +166,10 @@ export interface Guard {
    * `lost`: nobody has the key. `marked`: it must run all the same, for its run began, it is done, or somebody leans on it.
    */
   expire(key: string, owner: string): Promise<HoldAnswer>;
-  /** The record on the first node that answers; undefined when there is none. Rejects with `LockUnavailableError`. */
+  /** The record on which the most nodes agree; undefined when there is none. Rejects with `LockUnavailableError`. */
   read(key: string): Promise<LockRecord | undefined>;
   /**
-   * Records that have an owner, on the first node that answers: those whose names begin with `prefix` and contain `text`
+   * Records that have an owner on any node that answers: those whose names begin with `prefix` and contain `text`
    * after it (`*` stands for anything); at most `limit`. Walks over every key of that Redis, a thousand at a time, so that
    * nobody else waits for it. Rejects with `LockUnavailableError`.
    */

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { Clock } from '../clock.js';
-import { ConfigError, NotYetError } from '../errors.js';
+import { ConfigError } from '../errors.js';
 import {
   MEMORY_TIME,
   type ClaimAnswer,
@@ -153,16 +153,14 @@ export class RedlockGuard implements Guard {
   }
 }
 
-/** The most nodes that this version takes. */
-const MOST_NODES = 1;
-
 /**
- * The guard on Redis. Opens nothing before `connect`. An even number of nodes is a `ConfigError`, for half of them
- * could never outvote the other; more than one is a `NotYetError`.
+ * The guard on Redis. Opens nothing before `connect`.
+ * @throws ConfigError for an even number of nodes (half of them could never outvote the other), and for one node twice.
  */
 export function createRedlockGuard(options: RedlockGuardOptions): Guard {
   const count = options.nodes.length;
   if (count % 2 === 0) throw new ConfigError(`locks: an odd number of Redis nodes, not ${count}`, { option: 'locks' });
-  if (count > MOST_NODES) throw new NotYetError('locks: more than one Redis node', { option: 'locks' });
+  const twice = options.nodes.find((node, index) => options.nodes.indexOf(node) !== index);
+  if (twice !== undefined) throw new ConfigError('locks: one Redis node is listed twice', { option: 'locks' });
   return new RedlockGuard(options);
 }

@@ -43,7 +43,7 @@ export class Link {
   readonly #settings: LinkSettings;
   readonly #stop = new AbortController();
   /** Ends a handshake under way: a silent peer would keep the process for as long as `SOCKET.timeout`. */
-  readonly #giveUp = new AbortController();
+  #giveUp = new AbortController();
   #up: Deferred<ChannelModel> = deferred();
   #model: ChannelModel | undefined;
   #fatal: TaskError | undefined;
@@ -99,6 +99,8 @@ export class Link {
     const { address, connectionName } = this.#settings;
     const clientProperties = { connection_name: connectionName };
     // The driver gives it all to the socket, the signal too, which its types do not know.
+    // One for each socket, which leaves its listener there.
+    this.#giveUp = new AbortController();
     const options = { ...SOCKET, signal: this.#giveUp.signal, clientProperties };
     try {
       return await connect(address.url, options);

@@ -1,100 +1,127 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import Database from 'libsql';
-import type { Body, Enqueued, Word } from '../simulation/ledger.js';
-import { Ledger } from '../simulation/ledger.js';
+import { Ledger, type Body, type Enqueued, type Word } from '../simulation/ledger.js';
 
 const TABLES = `
   CREATE TABLE IF NOT EXISTS calls (
-    version INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, called REAL NOT NULL,
+    version INTEGER PRIMARY KEY, key TEXT NOT NULL, called REAL NOT NULL,
     returned REAL, status TEXT NOT NULL DEFAULT 'pending', id TEXT NOT NULL DEFAULT '', phase TEXT);
   CREATE TABLE IF NOT EXISTS bodies (
     number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, version INTEGER NOT NULL, id TEXT NOT NULL,
     attempt INTEGER NOT NULL, fence INTEGER NOT NULL, process TEXT NOT NULL, started REAL NOT NULL,
     ended REAL, end TEXT NOT NULL DEFAULT 'open');
   CREATE TABLE IF NOT EXISTS words (at REAL NOT NULL, event TEXT NOT NULL, id TEXT NOT NULL, more TEXT NOT NULL);
-  CREATE TABLE IF NOT EXISTS deaths (process TEXT NOT NULL, at REAL NOT NULL);
 `;
 
 /** ms by the machine's monotonic clock, which all of its processes share. */
 export const machineTime = (): number => Number(process.hrtime.bigint() / 1_000n) / 1_000;
 
-/** The ledger of many processes: a file, outside of what is tried, that outlives whoever writes it. */
+type CallRow = Omit<Enqueued, 'key' | 'returned' | 'phase'> & {
+  key: string;
+  returned: number | null;
+  phase: string | null;
+};
+type BodyRow = Omit<Body, 'key' | 'ended'> & { key: string; ended: number | null };
+
+/**
+ * What one process promised and did: a file of its own, outside of what is tried, that outlives whoever writes it. Of
+ * its own, for a process that is stopped in the middle of a write would hold up all others.
+ */
 export class Books {
   readonly #db: Database.Database;
+  readonly #statements = new Map<string, Database.Statement>();
+  #version = 0;
 
-  constructor(file: string) {
-    this.#db = new Database(file);
-    this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA busy_timeout = 10000;');
+  constructor(folder: string, name: string) {
+    this.#db = new Database(join(folder, `${name.replaceAll(' ', '-')}.db`));
+    this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA busy_timeout = 5000;');
     this.#db.exec(TABLES);
   }
 
-  /** A call begins; its version. */
+  /** A call begins; its version, which is above those of calls that began earlier, in whichever process. */
   called(key: string): number {
-    const { lastInsertRowid } = this.#db
-      .prepare('INSERT INTO calls (key, called) VALUES (?, ?)')
-      .run([key, machineTime()]);
-    return Number(lastInsertRowid);
+    const called = machineTime();
+    // Microseconds, then the process: two of them may call within one.
+    const version = Math.max(this.#version + 100, Math.round(called * 1_000) * 100 + (process.pid % 100));
+    this.#version = version;
+    this.#write('INSERT INTO calls (version, key, called) VALUES (?, ?, ?)', [version, key, called]);
+    return version;
   }
 
   returned(version: number, status: string, id: string, phase: string | null): void {
-    this.#db
-      .prepare('UPDATE calls SET returned = ?, status = ?, id = ?, phase = ? WHERE version = ?')
-      .run([machineTime(), status, id, phase, version]);
+    const text = 'UPDATE calls SET returned = ?, status = ?, id = ?, phase = ? WHERE version = ?';
+    this.#write(text, [machineTime(), status, id, phase, version]);
   }
 
   /** A body begins; its number. */
   began({ key, version, id, attempt, fence, process }: Omit<Body, 'started' | 'ended' | 'end'>): number {
-    const { lastInsertRowid } = this.#db
-      .prepare('INSERT INTO bodies (key, version, id, attempt, fence, process, started) VALUES (?, ?, ?, ?, ?, ?, ?)')
-      .run([key, version, id, attempt, fence, process, machineTime()]);
-    return Number(lastInsertRowid);
+    const text = 'INSERT INTO bodies (key, version, id, attempt, fence, process, started) VALUES (?, ?, ?, ?, ?, ?, ?)';
+    return this.#write(text, [key, version, id, attempt, fence, process, machineTime()]);
   }
 
   ended(number: number, end: Body['end']): void {
-    this.#db.prepare('UPDATE bodies SET ended = ?, end = ? WHERE number = ?').run([machineTime(), end, number]);
+    this.#write('UPDATE bodies SET ended = ?, end = ? WHERE number = ?', [machineTime(), end, number]);
   }
 
   said({ event, id, more }: Omit<Word, 'at'>): void {
-    this.#db.prepare('INSERT INTO words VALUES (?, ?, ?, ?)').run([machineTime(), event, id, more]);
+    this.#write('INSERT INTO words VALUES (?, ?, ?, ?)', [machineTime(), event, id, more]);
   }
 
-  /** A process was killed: its bodies ended then. */
-  died(process: string): void {
-    const at = machineTime();
-    this.#db.prepare("UPDATE bodies SET ended = ?, end = 'died' WHERE process = ? AND end = 'open'").run([at, process]);
-  }
-
-  count(table: 'calls' | 'bodies', where = '1'): number {
-    const row = this.#db.prepare(`SELECT count(*) AS n FROM ${table} WHERE ${where}`).get([]) as { n: number };
-    return row.n;
-  }
-
-  /** One ledger a key. */
-  ledgers(dead: ReadonlySet<string>): Map<string, Ledger> {
-    const ledgers = new Map<string, Ledger>();
-    const of = (key: string): Ledger => {
-      const ledger = ledgers.get(key) ?? new Ledger();
-      ledgers.set(key, ledger);
-      return ledger;
-    };
-    for (const row of this.#db.prepare('SELECT * FROM calls ORDER BY version').all([]) as (Enqueued & {
-      key: string;
-    })[]) {
-      of(row.key).calls.push({ ...row, returned: row.returned ?? Infinity, phase: row.phase ?? undefined });
-    }
-    for (const row of this.#db.prepare('SELECT * FROM bodies ORDER BY number').all([]) as (Body & { key: string })[]) {
-      of(row.key).bodies.push({ ...row, ended: row.ended ?? Infinity });
-    }
-    const words = this.#db.prepare('SELECT * FROM words').all([]) as Word[];
-    const byId = new Map<string, Word[]>();
-    for (const word of words) byId.set(word.id, [...(byId.get(word.id) ?? []), word]);
-    for (const ledger of ledgers.values()) {
-      for (const { id } of ledger.calls) ledger.words.push(...(byId.get(id) ?? []));
-      for (const id of dead) ledger.dead.add(id);
-    }
-    return ledgers;
+  rows<T>(table: 'calls' | 'bodies' | 'words'): T[] {
+    return this.#db.prepare(`SELECT * FROM ${table}`).all([]) as T[];
   }
 
   close(): void {
     this.#db.close();
   }
+
+  #write(text: string, values: unknown[]): number {
+    const statement = this.#statements.get(text) ?? this.#db.prepare(text);
+    this.#statements.set(text, statement);
+    return Number(statement.run(values).lastInsertRowid);
+  }
 }
+
+/** What the crew tells of its processes. */
+export interface Fates {
+  /** When each process was killed. */
+  readonly deaths: ReadonlyMap<string, number>;
+  /** Task ids in the dead letters. */
+  readonly dead: ReadonlySet<string>;
+}
+
+/** The books of all processes, one ledger a key. */
+export function readLedgers(folder: string, { deaths, dead }: Fates): Map<string, Ledger> {
+  const ledgers = new Map<string, Ledger>();
+  const words: Word[] = [];
+  const of = (key: string): Ledger => {
+    const ledger = ledgers.get(key) ?? new Ledger();
+    ledgers.set(key, ledger);
+    return ledger;
+  };
+  for (const file of readdirSync(folder).filter((name) => name.endsWith('.db'))) {
+    const books = new Books(folder, file.slice(0, -3));
+    for (const row of books.rows<CallRow>('calls')) {
+      of(row.key).calls.push({ ...row, returned: row.returned ?? Infinity, phase: row.phase ?? undefined });
+    }
+    for (const row of books.rows<BodyRow>('bodies')) of(row.key).bodies.push(ended(row, deaths.get(row.process)));
+    words.push(...books.rows<Word>('words'));
+    books.close();
+  }
+  const byId = new Map<string, Word[]>();
+  for (const word of words) byId.set(word.id, [...(byId.get(word.id) ?? []), word]);
+  for (const { calls, bodies, words: own, dead: buried } of ledgers.values()) {
+    calls.sort((one, other) => one.version - other.version);
+    bodies.sort((one, other) => one.started - other.started);
+    for (const id of new Set(calls.map((call) => call.id))) own.push(...(byId.get(id) ?? []));
+    for (const { id } of bodies) if (dead.has(id)) buried.add(id);
+  }
+  return ledgers;
+}
+
+/** A body that was open when its process was killed ended there. */
+const ended = (row: BodyRow, death: number | undefined): Body =>
+  row.ended === null && death !== undefined
+    ? { ...row, ended: death, end: 'died' }
+    : { ...row, ended: row.ended ?? Infinity };

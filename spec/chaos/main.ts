@@ -1,21 +1,21 @@
 /**
- * `npm run chaos -- --seconds 300`: producers and workers on a real RabbitMQ and three real Redis, while processes are
+ * `npm run chaos -- --seconds 900`: producers and workers on a real RabbitMQ and three real Redis, while processes are
  * killed and paused, servers restarted and connections cut. Books outside of it all tell what was promised and what came.
  */
-import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { startServers } from '#servers';
-import amqplib from 'amqplib';
 import { pause, systemClock } from '../../lib/clock.js';
 import { Random } from '../simulation/random.js';
-import { meetings, uncovered } from '../simulation/verdict.js';
 import { startProxy } from '../support/tcp-proxy.js';
-import { Books } from './books.js';
-import { LEASE, QUEUE } from './service.js';
+import { readLedgers } from './books.js';
+import { Chronicle, dismiss, Seat } from './crew.js';
+import { farFaults, nearFaults, striking, type Victims } from './faults.js';
+import { judge } from './findings.js';
+import { calmRound, deadLetters, immortalKeys, waiting } from './rest.js';
+import { LEASE } from './service.js';
 
 const { values } = parseArgs({
   options: {
@@ -25,182 +25,135 @@ const { values } = parseArgs({
     workers: { type: 'string', default: '3' },
     keys: { type: 'string', default: '20' },
     nodes: { type: 'string', default: '3' },
+    /** Only faults whose names have this text in them. */
+    only: { type: 'string', default: '' },
   },
 });
-const random = new Random(Number(values.seed));
-const namespace = `chaos${process.pid}`;
-const folder = mkdtempSync(join(tmpdir(), 'solotask-chaos-'));
-const file = join(folder, 'books.db');
-const books = new Books(file);
+const seed = Number(values.seed);
+const seconds = Number(values.seconds);
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
-const rest = (ms: number): Promise<void> => pause(systemClock, ms);
+const mutter = (text: string): void => void process.stderr.write(text);
 
+const interrupted = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interrupted.abort());
+
+/** How long messages may take to their end when all is calm: a delay queue of a broker that crashed may stand still. */
+const PATIENCE = 300_000;
+
+const folder = mkdtempSync(join(tmpdir(), 'solotask-chaos-'));
 const servers = await startServers({ rabbit: 1, redis: Number(values.nodes) });
-const proxy = await startProxy(servers.amqpUrl);
+const amqp = await startProxy(servers.amqpUrl);
+const redis = await Promise.all(servers.redisUrls.map((url) => startProxy(url)));
+const chronicle = new Chronicle();
+const env = {
+  BOOKS: folder,
+  NAMESPACE: 'chaos',
+  KEYS: values.keys,
+  AMQP_URL: amqp.url,
+  REDIS_URL: redis.map(({ url }) => url).join(','),
+};
+const seats = (role: 'producer' | 'worker', count: string): Seat[] =>
+  Array.from({ length: Number(count) }, () => new Seat(role, env, chronicle));
+const victims: Victims = {
+  producers: seats('producer', values.producers),
+  workers: seats('worker', values.workers),
+  servers,
+  amqp,
+  redis,
+  forgot: [],
+};
+const everybody = [...victims.workers, ...victims.producers];
+const survived = new Map<string, number>();
 
-/** A process that is started again when it was killed. */
-class Seat {
-  readonly #role: 'producer' | 'worker';
-  #lives = 0;
-  #name = '';
-  #child: ChildProcess | undefined;
-
-  constructor(role: 'producer' | 'worker') {
-    this.#role = role;
-  }
-
-  start(): void {
-    this.#name = `${this.#role} ${++spawned}.${++this.#lives}`;
-    const env = {
-      ...process.env,
-      ROLE: this.#role,
-      NAME: this.#name,
-      BOOKS: file,
-      NAMESPACE: namespace,
-      KEYS: values.keys,
-      AMQP_URL: proxy.url,
-      REDIS_URL: servers.redisUrls.join(','),
-    };
-    this.#child = fork(new URL('member.js', import.meta.url), { env });
-  }
-
-  async end(signal: 'SIGKILL' | 'SIGTERM'): Promise<number | null> {
-    const child = this.#child;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return null;
-    const gone = once(child, 'exit');
-    child.kill(signal);
-    await gone;
-    if (signal === 'SIGKILL') books.died(this.#name);
-    return child.exitCode;
-  }
-
-  async pause(ms: number): Promise<void> {
-    const child = this.#child;
-    child?.kill('SIGSTOP');
-    await rest(ms);
-    child?.kill('SIGCONT');
-  }
-}
-let spawned = 0;
-
-const producers = Array.from({ length: Number(values.producers) }, () => new Seat('producer'));
-const workers = Array.from({ length: Number(values.workers) }, () => new Seat('worker'));
-for (const seat of [...workers, ...producers]) seat.start();
-
-const survived: Record<string, number> = {};
-
-/** What can happen, each with its weight. A restart of RabbitMQ is rare: its delay queues take their time. */
-const FAULTS: readonly (readonly [name: string, weight: number, strike: () => Promise<void>])[] = [
-  ['worker killed', 6, () => restart(random.pick(workers))],
-  ['producer killed', 3, () => restart(random.pick(producers))],
-  ['worker paused', 3, () => random.pick(workers).pause(random.between(200, LEASE * 2))],
-  ['AMQP connections cut', 5, async () => proxy.cut()],
-  ['Redis paused', 3, redisPaused],
-  ['Redis restarted empty', 2, redisRestarted],
-  ['RabbitMQ killed and restarted', 0.3, rabbitRestarted],
-];
-
-async function restart(seat: Seat): Promise<void> {
-  await seat.end('SIGKILL');
-  await rest(random.between(0, 500));
-  seat.start();
-}
-
-async function redisPaused(): Promise<void> {
-  const redis = random.pick(servers.redis);
-  await redis.kill('SIGSTOP');
-  await rest(random.between(100, 1_500));
-  await redis.kill('SIGCONT');
-}
-
-/** Without persistence it has to stay away for longer than a lease. */
-async function redisRestarted(): Promise<void> {
-  const redis = random.pick(servers.redis);
-  await redis.kill('SIGKILL');
-  await rest(LEASE + 500);
-  await redis.restart();
-}
-
-async function rabbitRestarted(): Promise<void> {
-  const [rabbit] = servers.rabbit;
-  await rabbit?.kill('SIGKILL');
-  await rabbit?.restart();
-  await rest(5_000);
-}
-
-async function strike(): Promise<void> {
-  let draw = random.between(
-    0,
-    FAULTS.reduce((sum, [, weight]) => sum + weight, 0),
+async function play(): Promise<void> {
+  for (const seat of everybody) seat.start();
+  // A broker may lose what it was told just before it was killed for the first time: queues settle.
+  await pause(systemClock, 6_000, interrupted.signal);
+  const over = new AbortController();
+  const begin = performance.now();
+  const tell = (name: string): void => {
+    survived.set(name, (survived.get(name) ?? 0) + 1);
+    mutter(`${((performance.now() - begin) / 1_000).toFixed(1).padStart(7)} s  ${name}\n`);
+  };
+  const asked = (list: ReturnType<typeof nearFaults>) => list.filter(({ name }) => name.includes(values.only));
+  const strikers = [nearFaults(victims), farFaults(victims)].map((faults, i) =>
+    striking(asked(faults), new Random(seed * 2 + i), tell, over.signal),
   );
-  const fault = FAULTS.find(([, weight]) => (draw -= weight) < 0) ?? FAULTS[0];
-  if (fault === undefined) return;
-  survived[fault[0]] = (survived[fault[0]] ?? 0) + 1;
-  await fault[2]();
+  await pause(systemClock, seconds * 1_000, interrupted.signal);
+  over.abort();
+  await Promise.all(strikers);
 }
 
-/** Messages in the work queue and in all of the delay topology. */
-async function waiting(): Promise<number> {
-  const listed = (await servers.rabbit[0]?.ctl('--quiet', 'list_queues', 'name', 'messages')) ?? '';
-  return listed
-    .split('\n')
-    .map((line) => line.trim().split('\t'))
-    .filter(([name = '']) => !name.endsWith('.dead'))
-    .reduce((sum, [, count]) => sum + (Number(count) || 0), 0);
+/** Nobody calls any more, and nobody is hurt. */
+async function comeToRest(): Promise<string[]> {
+  await dismiss(victims.producers, 30_000);
+  await emptied();
+  await pause(systemClock, LEASE + 6_000, interrupted.signal);
+  const held = await calmRound(servers, folder, Number(values.keys));
+  const left = await emptied();
+  const codes = await dismiss(victims.workers, 40_000);
+  return [
+    ...held,
+    ...(left > 0 ? [`${left} messages are left`] : []),
+    ...codes.flatMap((code) => (code === 0 ? [] : [`a worker that was asked to stop ended with ${code}`])),
+    ...(await immortalKeys(servers)),
+    ...chronicle.collapses,
+  ];
 }
 
-async function deadLetters(): Promise<Set<string>> {
-  const connection = await amqplib.connect(servers.amqpUrl);
-  const channel = await connection.createChannel();
-  const ids = new Set<string>();
+async function emptied(): Promise<number> {
+  const end = Date.now() + PATIENCE;
   for (;;) {
-    const message = await channel.get(`${QUEUE}.dead`, { noAck: true });
-    if (message === false) break;
-    ids.add(String(message.properties.headers?.['id']));
+    const left = await waiting(servers);
+    if (left === 0 || Date.now() > end || interrupted.signal.aborted) return left;
+    mutter(`${left} messages are left\n`);
+    await pause(systemClock, 2_000, interrupted.signal);
   }
-  await connection.close();
-  return ids;
 }
 
-say(`seed ${values.seed}, ${values.seconds} s, ${values.nodes} Redis, books in ${file}`);
-const until = Date.now() + Number(values.seconds) * 1_000;
-await rest(6_000);
-while (Date.now() < until) {
-  await strike();
-  await rest(random.between(300, 1_500));
-  const left = Math.max(0, Math.round((until - Date.now()) / 1_000));
-  process.stderr.write(`\r${left} s left, ${books.count('calls')} calls, ${books.count('bodies')} bodies   `);
+async function report(unrest: readonly string[]): Promise<void> {
+  const dead = await deadLetters(servers);
+  const ledgers = readLedgers(folder, { deaths: chronicle.deaths, dead });
+  const { found, limits } = judge(ledgers, { naps: chronicle.naps, forgot: victims.forgot });
+  const calls = [...ledgers.values()].flatMap((ledger) => ledger.calls);
+  const bodies = [...ledgers.values()].flatMap((ledger) => ledger.bodies);
+  const faults = [...survived.values()].reduce((sum, count) => sum + count, 0);
+  say(`seed ${seed}, ${seconds} s, ${values.nodes} Redis: ${faults} faults survived`);
+  table(survived);
+  say(`${calls.length} calls, as their callers were told`);
+  table(counts(calls.map(({ status }) => status)));
+  say(`${bodies.length} runs, by how they ended; ${dead.size} dead letters`);
+  table(counts(bodies.map(({ end }) => end)));
+  say(
+    `${limits.length} within the limits that docs/guarantees.md names${limits.map((text) => `\n       ${text}`).join('')}`,
+  );
+  const all = [...unrest, ...found];
+  say(all.length === 0 ? 'nothing lost, nothing at once' : `FOUND ${all.length}, books in ${folder}`);
+  for (const text of all.slice(0, 50)) say(`       ${text}`);
+  if (all.length > 0) process.exitCode = 1;
+  else rmSync(folder, { recursive: true });
 }
-await Promise.all(producers.map((seat) => seat.end('SIGTERM')));
-process.stderr.write('\nwaiting for the queues to be empty ');
-const patience = Date.now() + 300_000;
-while ((await waiting()) > 0 && Date.now() < patience) {
-  process.stderr.write('.');
-  await rest(2_000);
+
+function counts(names: readonly string[]): Map<string, number> {
+  const found = new Map<string, number>();
+  for (const name of names) found.set(name, (found.get(name) ?? 0) + 1);
+  return found;
 }
-process.stderr.write('\n');
-const left = await waiting();
-const codes = await Promise.all(workers.map((seat) => seat.end('SIGTERM')));
-const dead = await deadLetters();
-const found: string[] = left > 0 ? [`${left} messages are left`] : [];
-const forgot = 'Redis restarted empty' in survived;
-const paused = 'worker paused' in survived;
-for (const [key, ledger] of books.ledgers(dead)) {
-  const onDuplicate = key.startsWith('coalesce') ? 'coalesce' : 'discard';
-  const ordered = onDuplicate === 'coalesce' && !forgot;
-  const terms = { onDuplicate, forgot, ordered, mayMeet: paused || (forgot && values.nodes === '1') } as const;
-  found.push(...meetings(ledger, terms), ...uncovered(ledger, terms));
+
+function table(rows: ReadonlyMap<string, number>): void {
+  for (const [name, count] of [...rows].sort(([one], [other]) => one.localeCompare(other)))
+    say(`${String(count).padStart(6)} ${name}`);
 }
-say(
-  `${books.count('calls')} calls, ${books.count('bodies')} bodies, ${dead.size} dead letters; exit codes ${codes.join(' ')}`,
-);
-for (const [name, count] of Object.entries(survived)) say(`  ${String(count).padStart(4)} × ${name}`);
-for (const status of ['enqueued', 'discarded', 'coalesced', 'failed', 'pending']) {
-  say(`  ${String(books.count('calls', `status = '${status}'`)).padStart(6)} ${status}`);
+
+say(`seed ${seed}`);
+try {
+  await play();
+  const unrest = interrupted.signal.aborted ? [] : await comeToRest();
+  if (!interrupted.signal.aborted) await report(unrest);
+  else say(`interrupted; books in ${folder}`);
+  if (interrupted.signal.aborted) process.exitCode = 130;
+} finally {
+  await Promise.all(everybody.map((seat) => seat.end('SIGKILL')));
+  await Promise.all([amqp, ...redis].map((proxy) => proxy.close()));
+  await servers.stop();
 }
-say(found.length === 0 ? 'nothing lost, nothing at once' : `FOUND ${found.length}:\n${found.slice(0, 50).join('\n')}`);
-process.exitCode = found.length === 0 ? 0 : 1;
-books.close();
-await proxy.close();
-await servers.stop();
-if (found.length === 0) rmSync(folder, { recursive: true });

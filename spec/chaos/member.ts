@@ -1,12 +1,13 @@
 /** A producer or a worker of `npm run chaos`: ROLE, NAME, BOOKS, NAMESPACE, KEYS; AMQP_URL and REDIS_URL. */
+import { setMaxListeners } from 'node:events';
 import { createApp } from 'solotask';
 import { pause, systemClock } from '../../lib/clock.js';
 import { Books } from './books.js';
-import { Chaos } from './service.js';
+import { Chaos, RECIPES } from './service.js';
 
 const setting = (name: string): string => process.env[name] ?? '';
 const name = setting('NAME');
-const books = new Books(setting('BOOKS'));
+const books = new Books(setting('BOOKS'), name);
 const app = createApp({
   broker: setting('AMQP_URL'),
   locks: setting('REDIS_URL').split(','),
@@ -17,15 +18,19 @@ app.on('task:discarded', ({ id, side, reason }) => {
   if (side === 'worker') books.said({ event: 'task:discarded', id, more: reason });
 });
 const stop = new AbortController();
+setMaxListeners(0, stop.signal);
 process.once('SIGTERM', () => stop.abort());
+// Nothing outlives who started it, however that ended.
+process.on('disconnect', () => process.exit());
+process.channel?.unref();
 
 async function produce(): Promise<void> {
   const stub = app.tasks(Chaos);
   const once = async (): Promise<void> => {
-    const strategy = Math.random() < 0.7 ? 'coalesce' : 'discard';
+    const recipe = RECIPES[Math.floor(Math.random() * RECIPES.length)] ?? 'coalesce';
     const key = `${Math.floor(Math.random() * Number(setting('KEYS')))}`;
-    const version = books.called(`${strategy} ${key}`);
-    const receipt = await stub[strategy](key, version).catch((error: Error & { code?: string }) => error);
+    const version = books.called(`${recipe} ${key}`);
+    const receipt = await stub[recipe](key, version).catch((error: Error & { code?: string }) => error);
     if (receipt instanceof Error) books.returned(version, 'failed', '', receipt.code ?? receipt.message);
     else books.returned(version, receipt.status, receipt.id, receipt.holder?.phase ?? null);
   };
@@ -33,7 +38,7 @@ async function produce(): Promise<void> {
   while (!stop.signal.aborted) {
     const call = once().finally(() => calls.delete(call));
     calls.add(call);
-    await pause(systemClock, Math.random() * 20, stop.signal);
+    await pause(systemClock, Math.random() * 30, stop.signal);
   }
   await Promise.all(calls);
 }

@@ -6,7 +6,6 @@ import { eventually } from '../support/eventually.js';
 import { fences, freshKey, publishing, running } from '../support/guards.js';
 import { startRedis, type RedisServer } from '../support/redis-server.js';
 
-/** `createRedlockGuard` takes one node in this version; the guard itself counts to any odd number. */
 describe('the guard on three Redis nodes', () => {
   let servers: RedisServer[];
   let guard: RedlockGuard;
@@ -86,6 +85,19 @@ describe('the guard on three Redis nodes', () => {
     const withoutOne = await guard.newest(key, again);
     await servers[2]!.kill('SIGCONT');
     expect(withoutOne).to.deep.equal(mark);
+  });
+
+  it('goes on with a hold when a node comes back empty, which takes no part in it', async () => {
+    const run = running('a');
+    await guard.claimRunning(key, run);
+    await eventually(async () => expect(await raw[1]!.exists(key)).to.equal(1));
+    await raw[1]!.flushall();
+    expect(await guard.renew(key, run, 15_000)).to.equal('ok');
+    const newcomer = publishing('b');
+    expect(await guard.claimPublishing(key, newcomer)).to.have.nested.property('holder.owner', 'a');
+    await eventually(async () => expect(await raw[1]!.hget(key, 'o')).to.equal(null));
+    expect(await guard.read(key)).to.include({ owner: 'a' });
+    expect(await guard.release(key, run, { seq: 0, dead: false })).to.equal('ok');
   });
 
   it('does not say which arguments are the newest without a quorum', async () => {

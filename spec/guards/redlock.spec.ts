@@ -4,7 +4,7 @@ import { createServer, type AddressInfo, type Server } from 'node:net';
 import { expect } from 'chai';
 import { Redis } from 'ioredis';
 import { systemClock } from '../../lib/clock.js';
-import { AccessRefusedError, ClosedError, ConfigError, LockUnavailableError, NotYetError } from '../../lib/errors.js';
+import { AccessRefusedError, ClosedError, ConfigError, LockUnavailableError } from '../../lib/errors.js';
 import type { Guard } from '../../lib/guard.js';
 import { createRedlockGuard } from '../../lib/guards/redlock.js';
 import { eventually } from '../support/eventually.js';
@@ -59,10 +59,13 @@ describe('the guard on Redis', () => {
   }
 
   describe('is made', () => {
-    it('of an odd number of nodes, for now of one', () => {
+    it('of an odd number of nodes, each of them once', () => {
       expect(() => on()).to.throw(ConfigError, 'odd number');
       expect(() => on('redis://a', 'redis://b')).to.throw(ConfigError, 'odd number');
-      expect(() => on('redis://a', 'redis://b', 'redis://c')).to.throw(NotYetError);
+      expect(() => on('redis://a', 'redis://b', 'redis://a')).to.throw(ConfigError, 'twice');
+      expect(on('redis://a', 'redis://u:hush@b', 'redis://c').address).to.equal(
+        'redis://a, redis://u:***@b, redis://c',
+      );
     });
 
     it('of Redis URLs, and never shows their passwords', () => {
@@ -204,6 +207,8 @@ describe('the guard on Redis', () => {
   it('answers what is under way when it closes, and nothing afterwards', async () => {
     const guard = on(testRedisUrl());
     await guard.connect(5000);
+    // A fresh server is told the script in a second round.
+    await guard.claimPublishing(freshKey(), publishing('first'));
     const key = freshKey();
     const last = guard.claimPublishing(key, publishing('a'));
     await guard.close();

@@ -5,13 +5,16 @@ import type { Plan } from './plan.js';
 /** What may be held against a history. */
 export interface Terms {
   readonly onDuplicate: 'discard' | 'coalesce';
-  /** The lease's own assumption about time was broken, or all of Redis forgot: bodies may meet. */
-  readonly mayMeet: boolean;
+  /** The lease's own assumption about time was broken, or all of Redis forgot: bodies (these two) may meet. */
+  readonly mayMeet: boolean | ((one: Body, other: Body) => boolean);
   /** A node of Redis forgot: fences begin anew. */
   readonly forgot: boolean;
-  /** The newest arguments win. */
-  readonly ordered: boolean;
+  /** The newest arguments win (for the run that follows this call). */
+  readonly ordered: boolean | ((call: Enqueued) => boolean);
 }
+
+const holds = <A extends unknown[]>(term: boolean | ((...about: A) => boolean), ...about: A): boolean =>
+  typeof term === 'boolean' ? term : term(...about);
 
 const overlaps = (one: Body, other: Body): boolean => one.started < other.ended && other.started < one.ended;
 
@@ -20,10 +23,11 @@ export function meetings({ bodies }: Ledger, { mayMeet, forgot }: Terms): string
   const found: string[] = [];
   const sorted = [...bodies].sort((one, other) => one.started - other.started);
   sorted.forEach((one, i) => {
-    for (const other of sorted.slice(i + 1)) {
+    for (let j = i + 1; j < sorted.length && sorted[j]!.started < one.ended; j++) {
+      const other = sorted[j]!;
       if (one.key !== other.key || !overlaps(one, other)) continue;
       const what = `k${one.key}: v${one.version} on ${one.process} and v${other.version} on ${other.process} at once`;
-      if (!mayMeet) found.push(what);
+      if (!holds(mayMeet, one, other)) found.push(what);
       else if (one.fence >= other.fence && !forgot) found.push(`${what}, and the later one's fence is not larger`);
     }
   });
@@ -56,7 +60,7 @@ export function uncovered(ledger: Ledger, terms: Terms): string[] {
     const after = finishedAfter(call, ledger);
     const text = `call k${call.key} v${call.version} (${call.status} ${call.phase ?? ''})`;
     if (after.length === 0) return [`${text}: no run after it`];
-    if (!terms.ordered || after.some((body) => newEnough(body, call, ledger))) return [];
+    if (!holds(terms.ordered, call) || after.some((body) => newEnough(body, call, ledger))) return [];
     return [`${text}: only runs with older arguments after it`];
   });
 }
