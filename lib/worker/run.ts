@@ -112,7 +112,9 @@ export class Run {
   /** From now on it runs with these arguments, and so do its copies. */
   take({ seq, args }: KeptArguments): void {
     if (this.definition === undefined || this.#lock === undefined) return;
-    this.#lock = { ...this.#lock, fence: seq };
+    // Of a message without a sequence these arguments say nothing about the run before it: only its own covers it.
+    const mode = this.#lock.fence === undefined ? 'worker' : this.#lock.mode;
+    this.#lock = { ...this.#lock, mode, fence: seq };
     this.#frame = withArguments(this.#frame, args);
     const { values, problem } = valuesOf(this.definition, () => readArguments(args));
     this.#args = values;

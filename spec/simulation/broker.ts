@@ -14,6 +14,7 @@ import {
 } from 'solotask';
 import { createMemoryTransport, type MemoryBroker } from '../../lib/transports/memory.js';
 import type { MemoryLink } from '../../lib/transports/memory-broker.js';
+import { pause } from '../../lib/clock.js';
 import type { Process, World } from './world.js';
 
 /** What the network between a process and the broker does. */
@@ -42,6 +43,8 @@ export class NetworkTransport implements Transport {
   readonly #faults: LinkFaults;
   readonly #inner: Transport & MemoryLink;
   #events: TransportEvents = { connected() {}, disconnected() {}, blocked() {} };
+  /** Told what the broker took. */
+  onStored: ((outgoing: Outgoing) => void) | undefined;
   /** Counts the links that were cut, as the broker sees it. */
   cuts = 0;
   /** The same, as the process has noticed. */
@@ -115,7 +118,11 @@ export class NetworkTransport implements Transport {
     this.#world.after(this.#way(), () => {
       // Half of what is on its way when a link is cut arrives, and half is lost with it.
       if (cut() && this.#world.random.chance(0.5)) return;
-      this.#inner.publish(open.outgoing).then(() => answer(), answer);
+      this.#inner.publish(open.outgoing).then(() => {
+        this.onStored?.(open.outgoing);
+        this.#process.onMoment?.('publish');
+        answer();
+      }, answer);
     });
   }
 
@@ -128,13 +135,23 @@ export class NetworkTransport implements Transport {
 
   async consume(queue: string, prefetch: number, handler: DeliveryHandler): Promise<Subscription> {
     this.#handlers.add(handler);
+    let coming = 0;
     const deliver = (inner: Delivery): void => {
       const delivery = new NetworkDelivery(inner, this.cuts, this);
+      coming++;
       this.#later(this.#way(), () => {
+        coming--;
         if (!delivery.stale) handler.deliver(delivery);
       });
     };
-    return this.#inner.consume(queue, prefetch, { deliver, lost() {} });
+    const subscription = await this.#inner.consume(queue, prefetch, { deliver, lost() {} });
+    const cancel = async (): Promise<void> => {
+      await subscription.cancel();
+      // What the broker sent before it heard of the cancel arrives before its answer.
+      while (coming > 0) await pause(this.#process.clock, 1);
+      this.#handlers.delete(handler);
+    };
+    return { cancel };
   }
 
   relay(): Promise<Subscription> {
@@ -158,6 +175,7 @@ export class NetworkTransport implements Transport {
     const { cuts } = this;
     this.#world.after(this.#way(), () => {
       if (cuts === this.cuts) effect();
+      this.#process.onMoment?.('ack');
     });
   }
 

@@ -6,8 +6,22 @@ export interface Enqueued {
   readonly called: number;
   returned: number;
   status: 'pending' | 'enqueued' | 'discarded' | 'coalesced' | 'failed';
+  /** The receipt's: of this task, or of the holder. */
   id: string;
+  /** Of the holder; what failed calls say. */
   phase: string | undefined;
+  /** From when its message may be dropped. @default never */
+  readonly expires?: number | undefined;
+  /** By name, without a lock. */
+  readonly foreign?: boolean;
+  /** What `receipt.result()` came to: what the body returned, or an error's code. */
+  result?: Returned | string | undefined;
+}
+
+/** What a body returns. */
+export interface Returned {
+  readonly version: number;
+  readonly fence: number;
 }
 
 /** One body, from its first line to its last. */
@@ -21,6 +35,10 @@ export interface Body {
   readonly started: number;
   ended: number;
   end: 'open' | 'good' | 'threw' | 'aborted' | 'deaf' | 'died';
+  /** When its signal asked it to end. */
+  aborted?: number;
+  /** It goes on all the same. */
+  readonly deaf?: boolean;
 }
 
 /** What became of messages, as workers say it. */
@@ -28,7 +46,18 @@ export interface Word {
   readonly at: number;
   readonly event: string;
   readonly id: string;
+  /** Id of the holder that it was dropped for. */
+  readonly holder?: string;
+  /** A code or a reason. */
+  readonly why?: string;
   readonly more: string;
+}
+
+/** A time in which a process did nothing. */
+export interface Block {
+  readonly process: string;
+  readonly from: number;
+  readonly to: number;
 }
 
 /** The books of one history, kept outside of what they are about. */
@@ -38,6 +67,13 @@ export class Ledger {
   readonly words: Word[] = [];
   /** Task ids in the dead letters. */
   readonly dead = new Set<string>();
+  /** Why they are there. */
+  readonly codes = new Map<string, string>();
+  readonly blocks: Block[] = [];
+  /** Messages that nobody can run. */
+  readonly strays: string[] = [];
+  /** Versions of the calls whose message the broker took. */
+  readonly stored = new Set<number>();
 
   /** Everything in its order, for people. */
   lines(): string[] {
@@ -51,7 +87,10 @@ export class Ledger {
         body.started,
         `body    k${body.key} v${body.version} ${body.id.slice(0, 8)} #${body.attempt} ${body.process} fence ${body.fence} -> ${body.end} at ${body.ended.toFixed(1)}`,
       ]),
-      ...this.words.map(({ at, event, id, more }): [number, string] => [at, `${event} ${id.slice(0, 8)} ${more}`]),
+      ...this.words.map(({ at, event, id, holder = '', why = '', more }): [number, string] => [
+        at,
+        `${event} ${id.slice(0, 8)} ${more} ${why} ${holder.slice(0, 8)}`.trimEnd(),
+      ]),
     ];
     return lines.sort(([one], [other]) => one - other).map(([at, text]) => `${ms(at)}  ${text}`);
   }

@@ -10,6 +10,7 @@ import type {
 } from 'solotask';
 import { createMemoryGuard, MemoryLocks } from '../../lib/guards/memory.js';
 import { claimAnswer, conclude, decide, holdAnswer, mayHold, type Vote } from '../../lib/guards/redlock-votes.js';
+import type { Moment } from './plan.js';
 import type { Process, World } from './world.js';
 
 /** ms; what ioredis is given as `commandTimeout`. */
@@ -56,10 +57,22 @@ export class Node {
   }
 }
 
+/** Longest time that a command hangs in an old connection, ms. */
+const LATEST = 8_000;
+
+/** One command to one node. */
+interface Command {
+  readonly moment: Moment;
+  readonly run: (guard: Guard) => Promise<Vote>;
+  readonly hear: (vote: Vote) => void;
+}
+
 /** What the network between a process and a node does to one command. */
 export interface NodeFaults {
   /** Probability that a command or its answer gets lost. */
   loss: number;
+  /** Probability that a command hangs in an old connection and is executed seconds later. */
+  late: number;
   /** ms; the longest way of a command or an answer. */
   latency: number;
 }
@@ -90,39 +103,39 @@ export class NodeGuard implements Guard {
   async close(): Promise<void> {}
 
   claimPublishing(key: string, claim: PublishingClaim): Promise<ClaimAnswer> {
-    return this.#claim(key, claim, (guard) => guard.claimPublishing(key, claim));
+    return this.#claim(key, claim, 'claimPublishing', (guard) => guard.claimPublishing(key, claim));
   }
 
   claimRunning(key: string, claim: RunningClaim): Promise<ClaimAnswer> {
-    return this.#claim(key, claim, (guard) => guard.claimRunning(key, claim));
+    return this.#claim(key, claim, 'claimRunning', (guard) => guard.claimRunning(key, claim));
   }
 
   extendPublishing(key: string, identity: Identity, window: number): Promise<HoldAnswer> {
-    return this.#hold((guard) => guard.extendPublishing(key, identity, window));
+    return this.#hold('confirm', (guard) => guard.extendPublishing(key, identity, window));
   }
 
   confirm(key: string, identity: Identity, ttl: number): Promise<HoldAnswer> {
-    return this.#hold((guard) => guard.confirm(key, identity, ttl));
+    return this.#hold('confirm', (guard) => guard.confirm(key, identity, ttl));
   }
 
   renew(key: string, identity: Identity, lease: number): Promise<HoldAnswer> {
-    return this.#hold((guard) => guard.renew(key, identity, lease));
+    return this.#hold('renew', (guard) => guard.renew(key, identity, lease));
   }
 
   hold(key: string, identity: Identity, ttl: number): Promise<HoldAnswer> {
-    return this.#hold((guard) => guard.hold(key, identity, ttl));
+    return this.#hold('hold', (guard) => guard.hold(key, identity, ttl));
   }
 
   release(key: string, identity: Identity, end: Parameters<Guard['release']>[2]): Promise<HoldAnswer> {
-    return this.#hold((guard) => guard.release(key, identity, end));
+    return this.#hold('release', (guard) => guard.release(key, identity, end));
   }
 
   async abandon(key: string, identity: Identity): Promise<'ok' | 'unknown'> {
-    return (await this.#hold((guard) => guard.abandon(key, identity))) === 'ok' ? 'ok' : 'unknown';
+    return (await this.#hold('abandon', (guard) => guard.abandon(key, identity))) === 'ok' ? 'ok' : 'unknown';
   }
 
   expire(key: string, owner: string): Promise<HoldAnswer> {
-    return this.#hold((guard) => guard.expire(key, owner));
+    return this.#hold('claimRunning', (guard) => guard.expire(key, owner));
   }
 
   /** From every node that answers in time. */
@@ -136,7 +149,8 @@ export class NodeGuard implements Guard {
             found = await guard.newest(key, identity);
             return { word: 'ok' };
           };
-          this.#send(node, ask, (vote) => resolve('word' in vote && vote.word === 'ok' ? found : undefined));
+          const hear = (vote: Vote): void => resolve('word' in vote && vote.word === 'ok' ? found : undefined);
+          this.#send(node, { moment: 'newest', run: ask, hear });
         }),
     );
     const answers = (await Promise.all(asked)).filter((answer) => answer !== undefined);
@@ -149,16 +163,21 @@ export class NodeGuard implements Guard {
     return (this.#nodes[0] as Node).guard.read(key);
   }
 
-  async #claim(key: string, identity: Identity, run: (guard: Guard) => Promise<ClaimAnswer>): Promise<ClaimAnswer> {
+  async #claim(
+    key: string,
+    identity: Identity,
+    moment: Moment,
+    run: (guard: Guard) => Promise<ClaimAnswer>,
+  ): Promise<ClaimAnswer> {
     const leftBehind = this.#nodes.length > 1 ? () => void this.abandon(key, identity) : undefined;
-    return claimAnswer(await this.#ask(async (guard) => claimVote(await run(guard)), leftBehind));
+    return claimAnswer(await this.#ask(moment, async (guard) => claimVote(await run(guard)), leftBehind));
   }
 
-  async #hold(run: (guard: Guard) => Promise<HoldAnswer>): Promise<HoldAnswer> {
-    return holdAnswer(await this.#ask(async (guard) => holdVote(await run(guard))));
+  async #hold(moment: Moment, run: (guard: Guard) => Promise<HoldAnswer>): Promise<HoldAnswer> {
+    return holdAnswer(await this.#ask(moment, async (guard) => holdVote(await run(guard))));
   }
 
-  #ask(run: (guard: Guard) => Promise<Vote>, leftBehind?: () => void): Promise<Vote> {
+  #ask(moment: Moment, run: (guard: Guard) => Promise<Vote>, leftBehind?: () => void): Promise<Vote> {
     const count = this.#nodes.length;
     const votes: Vote[] = [];
     return new Promise((resolve) => {
@@ -172,11 +191,11 @@ export class NodeGuard implements Guard {
         const granted = 'word' in last && last.word === 'ok';
         if (!granted && votes.some(mayHold)) leftBehind?.();
       };
-      for (const node of this.#nodes) this.#send(node, run, hear);
+      for (const node of this.#nodes) this.#send(node, { moment, run, hear });
     });
   }
 
-  #send(node: Node, run: (guard: Guard) => Promise<Vote>, hear: (vote: Vote) => void): void {
+  #send(node: Node, { moment, run, hear }: Command): void {
     const owner = this.#process;
     let heard = false;
     const once = (vote: Vote): void => {
@@ -194,6 +213,7 @@ export class NodeGuard implements Guard {
       if (wait > 0) return void this.#world.after(wait + node.place(), () => void execute());
       const down = node.downUntil > this.#world.time;
       const vote: Vote = down ? { word: 'closed', cause: new Error('refused') } : await run(node.guard);
+      owner.onMoment?.(moment);
       if (lost()) return;
       const answer = (): void => {
         timeout.cancel();
@@ -202,6 +222,9 @@ export class NodeGuard implements Guard {
       this.#world.after(way(), answer, { owner });
     };
     // On its way it belongs to nobody: the process may die, the command arrives.
+    if (this.#world.random.chance(this.#faults.late)) {
+      return void this.#world.after(this.#world.random.between(0, LATEST), () => void execute());
+    }
     const arrival = Math.max(this.#world.time + way(), this.#arrivals.get(node) ?? 0);
     this.#arrivals.set(node, arrival + 0.001);
     this.#world.after(arrival - this.#world.time, () => void execute());

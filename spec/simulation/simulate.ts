@@ -1,7 +1,7 @@
 import { History } from './history.js';
 import { draw, type Plan } from './plan.js';
 import { Random } from './random.js';
-import { faultsOf } from './verdict.js';
+import { faultsOf } from './judge.js';
 
 /** What one seed came to. */
 export interface Finding {

@@ -1,6 +1,4 @@
-import type { Rest } from './history.js';
 import type { Body, Enqueued, Ledger } from './ledger.js';
-import type { Plan } from './plan.js';
 
 /** What may be held against a history. */
 export interface Terms {
@@ -35,14 +33,14 @@ export function meetings({ bodies }: Ledger, { mayMeet, forgot }: Terms): string
 }
 
 /** A run that began after the call, and that ended well or in the dead letters. */
-const finishedAfter = (call: Enqueued, { bodies, dead }: Ledger): Body[] =>
+export const finishedAfter = (call: Enqueued, { bodies, dead }: Ledger): Body[] =>
   bodies.filter(
     ({ key, started, end, id }) =>
       key === call.key && started >= call.called && (end === 'good' || (end === 'threw' && dead.has(id))),
   );
 
 /** Arguments of a call that had not returned before this one began are as new as this one's. */
-function newEnough({ version }: Body, call: Enqueued, { calls }: Ledger): boolean {
+export function newEnough({ version }: Body, call: Enqueued, { calls }: Ledger): boolean {
   const carried = calls.find((other) => other.version === version);
   return version >= call.version || (carried?.returned ?? Infinity) >= call.called;
 }
@@ -63,57 +61,4 @@ export function uncovered(ledger: Ledger, terms: Terms): string[] {
     if (!holds(terms.ordered, call) || after.some((body) => newEnough(body, call, ledger))) return [];
     return [`${text}: only runs with older arguments after it`];
   });
-}
-
-/** (d) At rest no message is left, and in calm histories no key is held. */
-function leftovers(plan: Plan, { quiet, left, held }: Rest): string[] {
-  return [
-    ...(quiet ? [] : ['it does not come to rest']),
-    ...(left === 0 ? [] : [`${left} messages are left`]),
-    ...(plan.calm ? held.map((key) => `held at rest: ${key}`) : []),
-  ];
-}
-
-/**
- * In calm histories each run is the first for somebody. On several nodes a duplicate that meets the moment of a claim can
- * be taken by one of them as arguments, and by the others, proposed again, as a mark: one run more than needed.
- */
-function superfluous(plan: Plan, ledger: Ledger): string[] {
-  // Without a claim at enqueue a message is covered only by its own run.
-  if (!plan.calm || plan.onDuplicate !== 'coalesce' || plan.recipe === 'worker' || plan.nodes > 1) return [];
-  const first = (call: Enqueued): Body | undefined =>
-    finishedAfter(call, ledger).find(({ version }) => version >= call.version);
-  const needed = new Set(ledger.calls.map(first));
-  // Of two calls under way together either may be the newer.
-  const callOf = (body: Body | undefined): Enqueued | undefined =>
-    ledger.calls.find((call) => call.version === body?.version);
-  const late = (body: Body): boolean => {
-    const before = callOf(ledger.bodies.findLast(({ key, started }) => key === body.key && started < body.started));
-    const own = callOf(body);
-    return before !== undefined && own !== undefined && before !== own && own.returned > before.called;
-  };
-  const extra = ledger.bodies.filter((body) => body.end === 'good' && !needed.has(body) && !late(body));
-  return extra.map(
-    ({ key, version, started }) => `k${key}: nobody needed the run of v${version} at ${started.toFixed(1)}`,
-  );
-}
-
-function termsOf({ onDuplicate, recipe, faults, deaf, nodes, skew }: Plan): Terms {
-  const has = (...kinds: string[]): boolean => faults.some(({ kind }) => kinds.includes(kind));
-  const forgot = has('restart');
-  // Without a claim at enqueue only the producers' clocks tell whose arguments are newer.
-  const byClock = recipe === 'worker' && (skew > 0 || has('jump'));
-  const ordered = onDuplicate === 'coalesce' && !forgot && !byClock;
-  return { onDuplicate, forgot, ordered, mayMeet: deaf > 0 || has('block', 'jump') || (forgot && nodes === 1) };
-}
-
-/** What a history shows to be wrong; nothing when all is well. */
-export function faultsOf(plan: Plan, rest: Rest): string[] {
-  const terms = termsOf(plan);
-  return [
-    ...meetings(rest.ledger, terms),
-    ...uncovered(rest.ledger, terms),
-    ...leftovers(plan, rest),
-    ...superfluous(plan, rest.ledger),
-  ];
 }

@@ -1,4 +1,5 @@
 import type { Clock, Timer } from 'solotask';
+import type { Moment } from './plan.js';
 import type { Random } from './random.js';
 
 /** Where the wall clocks begin, epoch ms. */
@@ -23,6 +24,8 @@ export class Process {
   blockedUntil = 0;
   /** Of its wall clock, ms. */
   skew: number;
+  /** Called with what it does, as it is done. */
+  onMoment: ((moment: Moment) => void) | undefined;
 
   constructor(world: World, name: string, skew: number) {
     this.name = name;
