@@ -36,4 +36,18 @@ describe('concurrent enqueues of one key', () => {
     expect(await outcome(unroutable, 'there')).to.equal(undefined);
     expect(await outcome(away, 'there')).to.equal(away);
   });
+
+  it('lean on a claim that is on its way only if their arguments do not matter', async () => {
+    for (const [offer, covered] of [
+      [undefined, holder],
+      ['[[2],{}]', undefined],
+    ] as const) {
+      const passenger = (order: number) => ({ order, call: { offer } as Call });
+      const flight = new Flight(passenger(1));
+      await flight.gather();
+      const joined = flight.join(passenger(2));
+      flight.land({ holder, enqueued: true, coalesced: offer !== undefined });
+      expect((await joined)?.holder).to.equal(covered);
+    }
+  });
 });

@@ -70,20 +70,23 @@ describe('the guard on three Redis nodes', () => {
   it('loses no mark to a node that was paused when it was set, nor to one that lost its memory since', async () => {
     const run = running('a');
     await guard.claimRunning(key, run);
-    await servers[2]!.kill('SIGSTOP');
+    await eventually(async () => {
+      for (const client of raw) expect(await client.hget(key, 'o')).to.equal('a');
+    });
+    await servers[0]!.kill('SIGSTOP');
     const newcomer = publishing('b', { offer: { args: '[[2],{}]' } });
     expect(await guard.claimPublishing(key, newcomer)).to.include({ outcome: 'held', offered: true });
-    await servers[2]!.kill('SIGCONT');
+    await servers[0]!.kill('SIGCONT');
     await eventually(async () => expect(await guard.release(key, run, { seq: 0, dead: false })).to.equal('marked'));
-    await raw[0]!.del(key);
+    await raw[1]!.del(key);
     const again = running('a', { rerun: true });
     expect((await guard.claimRunning(key, again)).outcome).to.equal('granted');
     const mark = { seq: newcomer.fence, args: '[[2],{}]' };
-    await eventually(async () => expect(await raw[1]!.hget(key, 'f')).to.equal(String(again.fence)));
+    await eventually(async () => expect(await raw[2]!.hget(key, 'f')).to.equal(String(again.fence)));
     expect(await guard.newest(key, again)).to.deep.equal(mark);
-    await servers[2]!.kill('SIGSTOP');
+    await servers[0]!.kill('SIGSTOP');
     const withoutOne = await guard.newest(key, again);
-    await servers[2]!.kill('SIGCONT');
+    await servers[0]!.kill('SIGCONT');
     expect(withoutOne).to.deep.equal(mark);
   });
 

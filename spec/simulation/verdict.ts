@@ -53,7 +53,8 @@ const missed = ({ onDuplicate }: Terms, { id }: Enqueued, { words }: Ledger): bo
 /** (b), (c) Everybody who was told that a run comes is followed by one, with arguments not older than his own. */
 export function uncovered(ledger: Ledger, terms: Terms): string[] {
   return ledger.calls.flatMap((call) => {
-    const promised = call.status === 'enqueued' || call.status === 'coalesced' || call.phase === 'queued';
+    const waits = call.phase === 'queued' || call.phase === 'publishing';
+    const promised = call.status === 'enqueued' || call.status === 'coalesced' || waits;
     if (!promised || call.status === 'failed' || missed(terms, call, ledger)) return [];
     const after = finishedAfter(call, ledger);
     const text = `call k${call.key} v${call.version} (${call.status} ${call.phase ?? ''})`;

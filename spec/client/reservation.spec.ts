@@ -1,0 +1,76 @@
+import { expect } from 'chai';
+import { Reservation } from '../../lib/client/reservation.js';
+import { systemClock } from '../../lib/clock.js';
+import { FenceSource } from '../../lib/fence.js';
+import type { ClaimAnswer, Guard } from '../../lib/guard.js';
+import { createMemoryGuard } from '../../lib/guards/memory.js';
+import { freshKey, publishing } from '../support/guards.js';
+
+// Client rule 7: what nobody decided is abandoned before anybody is told anything.
+describe('a producer whose claims are answered late or not at all', () => {
+  const real = createMemoryGuard({ clock: systemClock });
+  const unknown: ClaimAnswer = { outcome: 'unknown', cause: undefined };
+  let ahead: number;
+  let said: string[];
+  let record: string;
+
+  beforeEach(() => {
+    [ahead, said, record] = [0, [], freshKey()];
+  });
+
+  /** Asks for the key; `claim` and `abandon` are called before (and answer instead of) the guard. */
+  function reserve(
+    claim: (round: number) => ClaimAnswer | undefined,
+    abandon: () => 'unknown' | undefined = () => undefined,
+  ) {
+    let round = 0;
+    const guard: Guard = Object.create(real, {
+      claimPublishing: {
+        value: async (...args: Parameters<Guard['claimPublishing']>) => {
+          said.push(`claim ${++round}`);
+          const answer = await real.claimPublishing(...args);
+          return claim(round) ?? answer;
+        },
+      },
+      abandon: {
+        value: async (...args: Parameters<Guard['abandon']>) => {
+          said.push('abandon');
+          return abandon() ?? real.abandon(...args);
+        },
+      },
+    }) as Guard;
+    const clock = { ...systemClock, monotonic: () => systemClock.monotonic() + ahead };
+    const wish = { record, owner: 'b', expires: undefined, hasty: false, deadline: clock.monotonic() + 60_000 };
+    return new Reservation({ guard, fences: new FenceSource(clock), clock }).reserve(wish);
+  }
+
+  const queue = async (owner: string): Promise<void> => {
+    const claim = publishing(owner);
+    expect((await real.claimPublishing(record, claim)).outcome).to.equal('granted');
+    await real.confirm(record, claim, 60_000);
+  };
+
+  it('does not take a grant that came after its own window', async () => {
+    const reserved = await reserve((round) => {
+      if (round === 1) ahead += 5_000;
+      return undefined;
+    });
+    expect(said).to.deep.equal(['claim 1', 'claim 2']);
+    expect(reserved).to.have.nested.property('identity.fence', (await real.read(record))!.fence);
+  });
+
+  it('leans on no holder before its own undecided claim is abandoned, and that is acknowledged', async () => {
+    await queue('a');
+    let silent = true;
+    const reserved = await reserve(
+      (round) => (round === 1 ? unknown : undefined),
+      () => {
+        const answer = silent ? 'unknown' : undefined;
+        silent = false;
+        return answer;
+      },
+    );
+    expect(said).to.deep.equal(['claim 1', 'claim 2', 'abandon', 'claim 3', 'abandon']);
+    expect(reserved).to.have.nested.property('holder.owner', 'a');
+  });
+});

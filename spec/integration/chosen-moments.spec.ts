@@ -1,0 +1,137 @@
+import { expect } from 'chai';
+import { createApp, PublishOutcomeUnknownError, RejectTask, Task, type Guard } from 'solotask';
+import { systemClock } from '../../lib/clock.js';
+import { createMemoryGuard, MemoryLocks } from '../../lib/guards/memory.js';
+import { createMemoryTransport, MemoryBroker } from '../../lib/transports/memory.js';
+import { eventually } from '../support/eventually.js';
+import { Gate } from '../support/gate.js';
+
+const clock = systemClock;
+type Before = (method: string) => unknown;
+
+/** Memory parts that note what is asked of them; `before` may delay a call of the guard, or answer it. */
+function parts(before: Before = () => undefined, failure?: Error) {
+  const said: string[] = [];
+  const store = new MemoryLocks();
+  const real = createMemoryGuard({ clock, store });
+  const get = (_: object, name: string): unknown => {
+    const method: unknown = Reflect.get(real, name);
+    if (typeof method !== 'function' || name === 'listen' || name === 'close' || name === 'connect')
+      return typeof method === 'function' ? method.bind(real) : method;
+    return async (...args: unknown[]): Promise<unknown> => {
+      said.push(name);
+      return (await before(name)) ?? Reflect.apply(method, real, args);
+    };
+  };
+  const broker = createMemoryTransport({ clock, broker: new MemoryBroker(clock) });
+  const publish = broker.publish.bind(broker);
+  broker.publish = async (outgoing) => {
+    said.push(`publish ${outgoing.queue}`);
+    if (failure !== undefined) throw failure;
+    return publish(outgoing);
+  };
+  return { said, store, links: { broker, locks: new Proxy(real, { get: get as never }) as Guard } };
+}
+
+const RECORD = 'solotask:lock:Loans.recompute:loan:1';
+
+describe('what is done first', () => {
+  // Client rule 9
+  it('is the dead letter, then the release', async () => {
+    class Loans {
+      @Task({ unique: 'loan:<loanId>' })
+      async recompute(loanId: number) {
+        throw new RejectTask(`loan ${loanId}`);
+      }
+    }
+    const { said, links } = parts();
+    await using app = createApp({ ...links, services: [Loans] });
+    await app.worker().start();
+    await app.tasks(Loans).recompute(1);
+    await eventually(() => expect(said).to.include('release'));
+    const [buried, released] = ['publish tasks.dead', 'release'].map((text) => said.indexOf(text));
+    expect(buried).to.be.above(0).and.below(released!);
+  });
+
+  // Client rules 6, 9
+  it('is the release of a dead letter, then its ack: without an answer the message comes again', async () => {
+    class Loans {
+      @Task({ unique: 'loan:<loanId>' })
+      async recompute(loanId: number) {
+        throw new RejectTask(`loan ${loanId}`);
+      }
+    }
+    let silent = true;
+    const { store, links } = parts((name) => (name === 'release' && silent ? 'unknown' : undefined));
+    await using app = createApp({ ...links, services: [Loans] });
+    let returned = 0;
+    app.on('task:failed', () => returned++);
+    await app.worker().start();
+    await app.tasks(Loans).recompute(1);
+    await eventually(() => expect(returned).to.equal(1));
+    await eventually(() => expect(store.read(RECORD, clock.now())?.stop).to.equal(true));
+    silent = false;
+  });
+
+  it('is the confirm, then the end of a close', async () => {
+    class Loans {
+      @Task({ unique: 'loan:<loanId>' })
+      async recompute(loanId: number) {
+        return loanId;
+      }
+    }
+    const gate = new Gate();
+    const { store, links } = parts((name) => (name === 'confirm' ? gate.pass() : undefined));
+    const app = createApp({ ...links, services: [Loans] });
+    await app.tasks(Loans).recompute(1);
+    const closed = app.close();
+    setTimeout(() => gate.open(), 50);
+    await closed;
+    expect(store.read(RECORD, clock.now())?.phase).to.equal('queued');
+  });
+
+  // Protocol, abandon: not on an unknown outcome
+  it('is nothing, when nobody knows whether the broker has the message: its key waits for it', async () => {
+    class Loans {
+      @Task({ unique: 'loan:<loanId>' })
+      async recompute(loanId: number) {
+        return loanId;
+      }
+    }
+    const { said, store, links } = parts(undefined, new PublishOutcomeUnknownError('no confirm came', {}));
+    await using app = createApp({ ...links, services: [Loans] });
+    await app
+      .tasks(Loans)
+      .recompute(1)
+      .catch(() => undefined);
+    expect(said).to.not.include('abandon');
+    expect(store.read(RECORD, clock.now())?.phase).to.equal('publishing');
+  });
+
+  // Client rule 8
+  it('is the end of the renewals, when a body does not heed its abort', async () => {
+    const gate = new Gate();
+    class Loans {
+      @Task({ unique: { key: 'loan:<loanId>', lease: 1_000 } })
+      async recompute(loanId: number) {
+        await gate.pass();
+        return loanId;
+      }
+    }
+    const { said, links } = parts();
+    const app = createApp({ ...links, services: [Loans] });
+    let overdue = 0;
+    app.on('task:overdue', () => overdue++);
+    const worker = app.worker();
+    await worker.start();
+    await app.tasks(Loans).recompute(1);
+    await eventually(() => expect(gate.arrivals).to.equal(1));
+    await worker.stop({ timeout: 0 });
+    expect(overdue).to.equal(1);
+    const before = said.filter((name) => name === 'renew').length;
+    await new Promise((resolve) => setTimeout(resolve, 800));
+    expect(said.filter((name) => name === 'renew')).to.have.length(before);
+    gate.open();
+    await app.close();
+  });
+});

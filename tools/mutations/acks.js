@@ -1,0 +1,140 @@
+// When a message may be acked, and what is undecided: client rules 6 to 8.
+import { faults, integration, SIMULATION, spec, without } from './provers.js';
+
+export const ACKS = [
+  without(
+    '6',
+    'acked only when the release said ok',
+    'worker/ack-policy',
+    [
+      [
+        "const answer = await this.#release(run, false);\n        if (answer !== 'ok' && answer !== 'marked')\n            return this.#putBack(run);\n        if (answer === 'ok')",
+        "const answer = await this.#release(run, false);\n        if (answer !== 'marked')",
+      ],
+    ],
+    faults('puts back, never acks, a run whose release nobody answers'),
+    SIMULATION,
+  ),
+  without(
+    '6',
+    'acked only after the release',
+    'worker/ack-policy',
+    [
+      [
+        'const answer = await this.#release(run, false);',
+        'run.delivery.ack();\n        const answer = await this.#release(run, false);',
+      ],
+    ],
+    SIMULATION,
+  ),
+  without(
+    '6, 9',
+    'acked only when the release of a dead letter said ok',
+    'worker/ack-policy',
+    [
+      [
+        "const answer = await this.#release(run, true);\n        if (answer !== 'ok' && answer !== 'marked')\n            return this.#putBack(run);\n        if (answer === 'ok')",
+        "const answer = await this.#release(run, true);\n        if (answer !== 'marked')",
+      ],
+    ],
+    spec('integration/chosen-moments', 'is the release of a dead letter'),
+  ),
+  without(
+    '6',
+    'what is found done is told as recovered',
+    'worker/ack-policy',
+    [
+      [
+        "if (own)\n            return this.#parts.signals.emit('task:succeeded'",
+        "if (false)\n            return this.#parts.signals.emit('task:succeeded'",
+      ],
+    ],
+    integration('copies', 'found done'),
+  ),
+  without(
+    '6',
+    'the result is stored before the release',
+    'worker/ack-policy',
+    [
+      [
+        'await this.#parts.keeper.succeeded(run, value);\n        const answer = await this.#release(run, false);',
+        'const answer = await this.#release(run, false);\n        await this.#parts.keeper.succeeded(run, value);',
+      ],
+    ],
+    integration('results', ''),
+    faults(''),
+  ),
+  without(
+    '6, hold',
+    'a failed delivery is acked after its retry was confirmed',
+    'worker/ack-policy',
+    [["const published = held === 'ok' &&", "run.delivery.ack();\n        const published = held === 'ok' &&"]],
+    faults('acks a failed delivery only after its retry was confirmed'),
+  ),
+  without(
+    '7',
+    'a late grant is none for a producer',
+    'client/reservation',
+    [["answer.outcome === 'granted' && this.#clock.monotonic() - sent >= PUBLISH_WINDOW", 'false']],
+    spec('client/reservation'),
+  ),
+  without(
+    '7',
+    'a late grant is none for a worker',
+    'worker/claim',
+    [['const late = clock.monotonic() - sent >= lease;', 'const late = false;']],
+    spec('worker/claim'),
+  ),
+  without(
+    '7, abandon',
+    'a worker drops nothing before its claims are abandoned',
+    'worker/claim',
+    [['if (record === undefined || attempt.undecided.length === 0)', 'if (true)']],
+    spec('worker/claim'),
+  ),
+  without(
+    '7, abandon',
+    'a worker drops nothing before that abandon is acknowledged',
+    'worker/claim',
+    [["if (answers.every((answer) => answer === 'ok'))", 'if (true)']],
+    spec('worker/claim'),
+  ),
+  without(
+    '7, abandon',
+    'a producer is told nothing before its claims are abandoned',
+    'client/reservation',
+    [["if (answer.outcome === 'unknown')", 'if (false)']],
+    spec('client/reservation'),
+  ),
+  without(
+    '7, abandon',
+    'a producer is told nothing before that abandon is acknowledged',
+    'client/reservation',
+    [["return answers.every((answer) => answer === 'ok');", 'return true;']],
+    spec('client/reservation'),
+  ),
+  without(
+    '8',
+    'a body that does not settle keeps the key',
+    'worker/ack-policy',
+    [
+      [
+        "run.lease?.stop();\n                this.#parts.signals.emit('task:overdue'",
+        "await this.letGo(run);\n                this.#parts.signals.emit('task:overdue'",
+      ],
+    ],
+    integration('worker', 'keeps the key of a body that ignores its abort'),
+  ),
+  without(
+    '8',
+    'and renews no more',
+    'worker/ack-policy',
+    [
+      [
+        "run.lease?.stop();\n                this.#parts.signals.emit('task:overdue'",
+        "this.#parts.signals.emit('task:overdue'",
+      ],
+    ],
+    spec('integration/chosen-moments', 'is the end of the renewals'),
+  ),
+];

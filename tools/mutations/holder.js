@@ -1,0 +1,233 @@
+// Clauses of the scripts: what a holder does, abandon, expire.
+import { clause } from './clause.js';
+
+export const HOLDER_CLAUSES = [
+  clause(
+    'confirm',
+    'turns publishing into queued',
+    [
+      'holder',
+      [
+        "if (record.phase === 'publishing')\n        return ok({ ...record, phase: 'queued', deadline: now + ttl });",
+        '',
+      ],
+    ],
+    ['keep', ["return write({ p = 'q', t = text(deadline) })\n  elseif", 'return 1\n  elseif']],
+  ),
+  clause(
+    'confirm',
+    'goes by the owner',
+    [
+      'holder',
+      [
+        'export function confirm(record, { owner }, ttl, { now }) {\n    if (record.owner !== owner)',
+        'export function confirm(record, { owner, fence }, ttl, { now }) {\n    if (!mine(record, { owner, fence }))',
+      ],
+    ],
+    ['keep', ['if r.o ~= owner then', 'if not mine then']],
+  ),
+  clause(
+    'confirm',
+    'leaves a run that has begun',
+    ['holder', ["if (record.phase !== 'queued')\n        return ok(record);\n    return", 'return']],
+    ['keep', ["elseif r.p == 'q' then", 'else']],
+  ),
+  clause(
+    'confirm',
+    'the window is extended for its identity alone',
+    ['holder', ["if (!mine(record, identity) || record.phase !== 'publishing')", "if (record.phase !== 'publishing')"]],
+    ['keep', ["return mine and r.p == 'p' and", "return r.p == 'p' and"]],
+  ),
+  clause(
+    'renew',
+    'compares the identity',
+    [
+      'holder',
+      [
+        "if (!mine(record, identity) || record.phase !== 'running' || record.stop)",
+        "if (record.phase !== 'running' || record.stop)",
+      ],
+    ],
+    ['keep', ["return mine and r.p == 'r' and", "return r.p == 'r' and"]],
+  ),
+  clause(
+    'renew',
+    'does not retake a lost record',
+    [
+      'holder',
+      [
+        "if (!mine(record, identity) || record.phase !== 'running' || record.stop)",
+        "if (record.owner === undefined)\n        return ok({ ...record, ...identity, phase: 'running', deadline: now + lease });\n    if (!mine(record, identity) || record.phase !== 'running' || record.stop)",
+      ],
+    ],
+    [
+      'keep',
+      [
+        'function arrows.renew()',
+        "function arrows.renew()\n  if not r.o then\n    return write({ o = owner, f = fence, p = 'r', t = text(deadline) })\n  end",
+      ],
+    ],
+  ),
+  clause(
+    'hold',
+    'lets go of the run',
+    [
+      'holder',
+      ["phase: 'queued',\n        deadline: now + ttl,\n        nonce", 'deadline: now + ttl,\n        nonce'],
+    ],
+    ['keep', ["write({ p = 'q', t = text(deadline), n = false", 'write({ t = text(deadline), n = false']],
+  ),
+  clause(
+    'hold',
+    'a mark moves into the arguments',
+    ['holder', ['args: newest(record),\n        mark: undefined', 'args: record.args,\n        mark: undefined']],
+    ['keep', ['m = false, a = newest() })', 'm = false, a = r.a })']],
+  ),
+  clause(
+    'hold',
+    'compares the identity',
+    [
+      'holder',
+      [
+        'export function hold(record, identity, ttl, { now }) {\n    if (!mine(record, identity))',
+        'export function hold(record, identity, ttl, { now }) {\n    if (false)',
+      ],
+    ],
+    ['keep', ["if mine and r.p == 'r' then", "if r.p == 'r' then"]],
+  ),
+  clause(
+    'hold',
+    'may be repeated',
+    [
+      'holder',
+      ["return record.phase === 'queued' ? ok(record) : lost(record);\n    const", 'return lost(record);\n    const'],
+    ],
+    ['keep', ["return mine and r.p == 'q' and 1", 'return false']],
+  ),
+  clause(
+    'release',
+    'compares the identity',
+    [
+      'holder',
+      ["if (!mine(record, { owner, fence }) || record.phase !== 'running')", "if (record.phase !== 'running')"],
+    ],
+    [
+      'release',
+      ["local mine = r.o == owner and number('f') == tonumber(fence) and r.p == 'r'", "local mine = r.p == 'r'"],
+    ],
+  ),
+  clause(
+    'release',
+    'is refused when marked',
+    ['holder', ['if (record.mark !== undefined)', 'if (false)']],
+    ['release', ['if r.m then', 'if false then']],
+  ),
+  clause(
+    'release',
+    'may be repeated',
+    [
+      'holder',
+      [
+        'return record.done?.id === owner && record.done.fence === fence ? ok(record) : lost(record);',
+        'return lost(record);',
+      ],
+    ],
+    ['release', ["local repeated = r.d == owner and number('u') == tonumber(fence)", 'local repeated = false']],
+  ),
+  clause(
+    'release',
+    'leaves newer arguments',
+    ['holder', ['!dead && (record.args?.seq ?? 0) <= seq', '!dead']],
+    ['release', ["dead == '0' and sequence('a') <= tonumber(seq)", "dead == '0'"]],
+  ),
+  clause(
+    'release',
+    'of a dead letter leaves arguments',
+    ['holder', ['!dead && (record.args?.seq ?? 0) <= seq', '(record.args?.seq ?? 0) <= seq']],
+    ['release', ["dead == '0' and sequence('a') <= tonumber(seq)", "sequence('a') <= tonumber(seq)"]],
+  ),
+  clause(
+    'release',
+    'keeps the fence, and a raised floor',
+    ['holder', ['freed(record, Math.max(fence, record.floor), covered', 'freed(record, fence, covered']],
+    ['release', ["free(math.max(number('f'), number('l')), not covered", "free(number('f'), not covered"]],
+  ),
+  clause(
+    'keepFor',
+    'a good run keeps the key',
+    ['holder', ['ok(dead || keep === 0 ? done :', 'ok(true ? done :']],
+    ['release', ["if dead == '0' and keep ~= '0' then", 'if false then']],
+  ),
+  clause(
+    'abandon',
+    'frees exactly this identity',
+    [
+      'holder',
+      [
+        'if (record.owner !== undefined && !mine(record, identity))',
+        'if (record.owner !== undefined && record.owner !== identity.owner)',
+      ],
+    ],
+    ['abandon', ['if r.o and not mine then', 'if r.o and r.o ~= owner then']],
+  ),
+  clause(
+    'abandon, floor',
+    'raises the floor under another holder [rare]',
+    ['holder', ['return { record: { ...record, floor }, answer', 'return { record, answer']],
+    ['abandon', ['return write({ l = text(floor) })', 'return 1']],
+  ),
+  clause(
+    'abandon, floor',
+    'raises it even where nobody had the key [rare]',
+    [
+      'holder',
+      [
+        'return { record: freed(record, Math.max(record.fence, floor), newest(record))',
+        'return { record: record.owner === undefined ? record : freed(record, Math.max(record.fence, floor), newest(record))',
+      ],
+    ],
+    ['abandon', ['return write(free(', 'return not r.o and 1 or write(free(']],
+  ),
+  clause(
+    'abandon',
+    'a mark moves into the arguments',
+    [
+      'holder',
+      [
+        'freed(record, Math.max(record.fence, floor), newest(record))',
+        'freed(record, Math.max(record.fence, floor), record.args)',
+      ],
+    ],
+    ['abandon', ['floor), newest()))', 'floor), r.a))']],
+  ),
+  clause(
+    'abandon',
+    'of a fence far ahead locks nobody out',
+    ['holder', ['Math.min(identity.fence, now * 1000 + memory * 500 - 1)', 'identity.fence']],
+    ['abandon', ['math.min(tonumber(fence), micros + MEMORY * 500 - 1)', 'tonumber(fence)']],
+  ),
+  clause(
+    'expire',
+    'only a record of its own is dropped',
+    ['holder', ['record.owner === owner && (phase', '(phase']],
+    ['keep', ["r.o == owner and (r.p == 'p' or", "(r.p == 'p' or"]],
+  ),
+  clause(
+    'expire',
+    'only by the time in the record',
+    ['holder', ['if (waits && expires > 0 && expires <= now)', 'if (waits)']],
+    ['keep', ["if waits and r.e and number('e') <= now then", 'if waits then']],
+  ),
+  clause(
+    'expire',
+    'a record that needs the message keeps it',
+    ['holder', ["return needed ? { record, answer: 'marked' } : lost(record)", 'return lost(record)']],
+    ['keep', ["return (r.o or r.a or r.d == owner) and refuse('UQMARKED', 'it must run')", 'return false']],
+  ),
+  clause(
+    'run again',
+    'reads a mark beside another run, not beside its own',
+    ['record', ['mine(record, identity) ? record.args : newest(record)', 'newest(record)']],
+    ['claim-running', ['x = false, e = false, m = false, a = args }', 'x = false, e = false, a = args }']],
+  ),
+].flat();
