@@ -32,7 +32,6 @@ const ASKED: Readonly<Record<string, readonly (() => unknown)[]>> = {
     () => declare({ thread: true }),
     () => declare({ onConnectionLoss: 'finish' }),
   ],
-  '`createApp`': [() => withApp((app) => app.connect(), { locks: ['redis://a', 'redis://b', 'redis://c'] })],
   '`app.send`': [() => withApp((app) => app.send('x', { queue: 'theirs', delay: '1m', expires: '1h' }))],
   'a plain call': [
     () =>
