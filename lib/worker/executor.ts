@@ -84,7 +84,9 @@ export class Executor {
   }
 
   /** The lock is taken by now, so that whatever is wrong here ends as every other failure: dead letter, key freed. */
-  #fitToRun({ delivery, problem, aborted }: Run): Outcome | undefined {
+  #fitToRun(run: Run): Outcome | undefined {
+    run.lease?.check();
+    const { delivery, problem, aborted } = run;
     if (delivery.stale) return { kind: 'aborted', error: aborted ?? GIVEN_BACK };
     if (aborted !== undefined) return { kind: 'aborted', error: aborted };
     return problem && { kind: 'dead', code: problem instanceof TaskError ? problem.code : 'FAILED', error: problem };

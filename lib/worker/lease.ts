@@ -49,6 +49,12 @@ export class Lease {
     this.#end?.cancel();
   }
 
+  /** Looks at the clock: after a blocked event loop what was due earlier may come before the timer. */
+  check(): void {
+    if (this.#parts.clock.monotonic() >= this.#deadline)
+      this.#lose('the lease has passed without an answer from Redis');
+  }
+
   #schedule(wait: number): void {
     this.#renewal = this.#parts.clock.after(wait, () => void this.#renew());
   }
