@@ -21,6 +21,7 @@ export class RedlockCalls {
   readonly #redlock: Redlock;
   readonly #nodes: number;
   readonly #open = new Map<string, Ballot>();
+  readonly #sent = new Set<Promise<void>>();
   #calls = 0;
 
   constructor(clients: readonly Redis[], memory: number, scripts: { extend: string; release?: string }) {
@@ -46,13 +47,18 @@ export class RedlockCalls {
     return this.#ask(key, words, (lock) => this.#redlock.release(lock));
   }
 
+  /** Resolves when what was sent is answered or given up. */
+  async idle(): Promise<void> {
+    await Promise.allSettled(this.#sent);
+  }
+
   #ask(key: string, words: string, send: (lock: Lock) => Promise<unknown>, leftBehind?: () => void): Promise<Vote> {
     this.#calls += 1;
     const value = `${this.#calls.toString(36)} ${words}`;
     const lock = new Lock(this.#redlock, [key], value, [], Number.MAX_SAFE_INTEGER);
     return new Promise((resolve) => {
       this.#open.set(value, { votes: [], resolve });
-      send(lock)
+      const sent = send(lock)
         .then(
           () => resolve({ word: 'ok' }),
           async (error: unknown) => {
@@ -61,7 +67,11 @@ export class RedlockCalls {
             if (votes.some(mayHold)) leftBehind?.();
           },
         )
-        .finally(() => this.#open.delete(value));
+        .finally(() => {
+          this.#open.delete(value);
+          this.#sent.delete(sent);
+        });
+      this.#sent.add(sent);
     });
   }
 

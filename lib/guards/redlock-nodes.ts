@@ -83,10 +83,11 @@ export class RedlockNodes {
     this.#connected = true;
   }
 
-  /** Commands sent before are still answered. */
-  async close(): Promise<void> {
+  /** Commands sent before are still answered; `idle`: a script that a node does not know is sent to it once more. */
+  async close(idle: Promise<unknown>): Promise<void> {
     this.#closed = true;
     this.#wake();
+    await idle;
     const ready = this.clients.filter(({ status }) => status === 'ready');
     await Promise.allSettled(ready.map((client) => client.quit()));
     for (const client of this.clients) if (client.status !== 'end') client.disconnect();

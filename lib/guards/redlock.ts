@@ -130,7 +130,8 @@ export class RedlockGuard implements Guard {
   }
 
   close(): Promise<void> {
-    return this.#nodes.close();
+    const idle = [this.#producer, this.#worker, this.#holder].map((calls) => calls.idle());
+    return this.#nodes.close(Promise.all(idle));
   }
 
   async #claim(
