@@ -5,7 +5,7 @@ import type { TaskDefinition, UniquePolicy } from '../task-definition.js';
 export const PUBLISH_WINDOW = 5_000;
 
 /** What holds where a declaration is silent, or where there is none (a message of an unknown task). */
-export const DEFAULT_POLICY: UniquePolicy = { onDuplicate: 'discard', ttl: 600_000, lease: 15_000 };
+export const DEFAULT_POLICY: UniquePolicy = { onDuplicate: 'requeue', ttl: 600_000, lease: 15_000 };
 
 /** A task name may hold the separator; two tasks must not meet in one record. */
 const part = (task: string): string => (/[:%]/.test(task) ? task.replace(/%/g, '%25').replace(/:/g, '%3A') : task);

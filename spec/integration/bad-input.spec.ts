@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { IsPositive } from 'class-validator';
 import { Task, type Frame, type TaskEvents } from 'solotask';
 import { eventually } from '../support/eventually.js';
+import { Gate } from '../support/gate.js';
 import { onEveryStage } from '../support/stage.js';
 
 class Payment {
@@ -100,5 +101,36 @@ onEveryStage('a worker that gets bad messages', (stage) => {
     expect(refused).to.have.property('code', 'PAYLOAD');
     expect(refused).to.have.nested.property('violations[0].path', 'payment.amount');
     expect(await stage.ready()).to.equal(0);
+  });
+
+  it('buries a message of a task that it does not know, and never drops it as a duplicate of one that runs', async () => {
+    const gate = new Gate();
+    class Loans {
+      @Task({ name: 'loans.new', queue: stage.queue, unique: 'loan:<_loanId>' })
+      async pay(_loanId: number) {
+        await gate.pass();
+      }
+    }
+    class Older {
+      @Task({ queue: stage.queue })
+      async report() {}
+    }
+    const app = stage.app([Loans]);
+    const older = stage.app([Older]);
+    const dropped = stage.count(older, 'task:discarded');
+    const dead: string[] = [];
+    older.on('task:dead', ({ id, code }) => dead.push(`${id} ${code}`));
+    const worker = app.worker({ concurrency: 1, prefetch: 1 });
+    await worker.start();
+    await app.tasks(Loans).pay(1);
+    await eventually(() => expect(gate.arrivals).to.equal(1));
+    await older.worker().start();
+    await stage.publish(frame('loans.new', JSON.stringify([[1], {}, EMBED])));
+    const waits = stage.count(older, 'lock:waiting');
+    await eventually(() => expect(waits.total + dropped.total).to.be.above(0));
+    gate.open();
+    await worker.stop();
+    await eventually(() => expect(dead).to.deep.equal(['id-loans.new UNKNOWN_TASK']), { timeout: 15_000 });
+    expect(dropped.total).to.equal(0);
   });
 });
