@@ -25,6 +25,8 @@ export class Node {
   pausedUntil = 0;
   /** Refuses connections before, ms of the world. */
   downUntil = 0;
+  /** How often it was started again. */
+  lives = 0;
   #waiting = 0;
   #store = new MemoryLocks();
   #guard: Guard;
@@ -44,8 +46,9 @@ export class Node {
     return this.#waiting;
   }
 
-  /** Ends, and starts again without its memory. */
+  /** Ends, and starts again without its memory; what was on its way in a connection is gone with it. */
   restart(at: number): void {
+    this.lives++;
     this.downUntil = at;
     this.pausedUntil = 0;
     this.#store = new MemoryLocks();
@@ -208,7 +211,9 @@ export class NodeGuard implements Guard {
       owner,
     });
     if (lost()) return;
+    const { lives } = node;
     const execute = async (): Promise<void> => {
+      if (lives !== node.lives) return;
       const wait = node.pausedUntil - this.#world.time;
       if (wait > 0) return void this.#world.after(wait + node.place(), () => void execute());
       const down = node.downUntil > this.#world.time;
