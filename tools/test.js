@@ -26,7 +26,7 @@ const SHARDS = [
 /** The last line of tools/reporter.js. */
 const COUNTS = /^(\d+) passed, (\d+) failed$/m;
 /** ms, from that line to the end of the process. */
-const PATIENCE = 20_000;
+const PATIENCE = 60_000;
 
 /** What the user set for apps of their own must not reach the specs. */
 const withoutSettings = (env) =>

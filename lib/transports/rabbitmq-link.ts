@@ -80,7 +80,8 @@ export class Link {
     const model = this.#model;
     if (model === undefined) return this.#giveUp.abort();
     await settled(this.#settings.clock, CLOSE_TIMEOUT, model.close());
-    socketOf(model).destroy();
+    // By an error: the driver hears of no other end of its socket, and its heartbeat would keep the process for a minute.
+    socketOf(model).destroy(new Error('closed'));
   }
 
   async #run(): Promise<void> {

@@ -119,6 +119,7 @@ onEveryStage('the inspector of an app', (stage) => {
     await eventually(async () => expect((await inspector.dead.list(queues, 0)).total).to.equal(2));
     await inspector.dead.retry(queues, 'all', tell);
     expect(ends.map(({ end }) => end)).to.have.members(['dropped', 'retried', 'unreadable']);
+    await eventually(async () => expect((await inspector.dead.list(queues, 0)).total).to.equal(1));
     await inspector.dead.drop(queues, 'all', tell);
     expect(await stage.dead()).to.deep.equal([]);
     expect(headers).to.have.property('task');
