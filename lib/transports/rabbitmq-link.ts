@@ -5,7 +5,7 @@ import type { TransportEvents } from '../transport.js';
 import { type Deferred, deferred, settled } from './promises.js';
 import type { RabbitAddress } from './rabbitmq-address.js';
 import { connectError } from './rabbitmq-errors.js';
-import { gatherWrites, isOver, socketOf } from './rabbitmq-socket.js';
+import { abandonSocket, gatherWrites, isOver, socketOf } from './rabbitmq-socket.js';
 
 /** What a link needs to know. */
 export interface LinkSettings {
@@ -80,8 +80,7 @@ export class Link {
     const model = this.#model;
     if (model === undefined) return this.#giveUp.abort();
     await settled(this.#settings.clock, CLOSE_TIMEOUT, model.close());
-    // By an error: the driver hears of no other end of its socket, and its heartbeat would keep the process for a minute.
-    socketOf(model).destroy(new Error('closed'));
+    abandonSocket(model);
   }
 
   async #run(): Promise<void> {
@@ -129,7 +128,7 @@ export class Link {
       this.#settings.events().blocked(raised, reason);
     });
     if (this.#stop.signal.aborted || isOver(model)) {
-      socketOf(model).destroy();
+      abandonSocket(model);
       return;
     }
     this.#model = model;
@@ -139,7 +138,7 @@ export class Link {
     this.#up.resolve(model);
     const error = await over;
     this.#model = undefined;
-    socketOf(model).destroy();
+    abandonSocket(model);
     if (this.#stop.signal.aborted) return;
     this.#lastError = new BrokerUnavailableError(
       `the connection to ${this.#settings.address.text} was lost`,

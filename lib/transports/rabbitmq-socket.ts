@@ -11,9 +11,26 @@ interface RawChannel {
   };
 }
 
-/** The driver's socket: its types do not show it, and nothing else ends a connection whose peer is silent. */
-export const socketOf = (model: ChannelModel): Duplex =>
-  (model.connection as unknown as { readonly stream: Duplex }).stream;
+/** What a connection of the driver hides. */
+interface RawConnection {
+  readonly stream: Duplex;
+  /** Undefined when the broker wants no heartbeats. */
+  readonly heartbeater?: { clear(): void };
+}
+
+const raw = (model: ChannelModel): RawConnection => model.connection as unknown as RawConnection;
+
+/** The driver's socket. */
+export const socketOf = (model: ChannelModel): Duplex => raw(model).stream;
+
+/**
+ * Ends a connection without waiting for a peer that may be silent. The driver does not notice, and its heartbeats would
+ * keep the process alive for two of them.
+ */
+export function abandonSocket(model: ChannelModel): void {
+  raw(model).heartbeater?.clear();
+  socketOf(model).destroy();
+}
 
 /** The driver has given this connection up. */
 export const isOver = (model: ChannelModel): boolean => socketOf(model).writableEnded || socketOf(model).destroyed;

@@ -32,11 +32,15 @@ onEveryStage('the inspector of an app', (stage) => {
     if (loans.length > 0) await work(loans.length);
     const ends: DeadLetterEnd[] = [];
     const tell = (end: DeadLetterEnd): void => void ends.push(end);
-    return { app, Loans, state, inspector, work, receipts, ends, tell, queues: [stage.queue] };
+    const queues = [stage.queue];
+    /** Dead letters that were looked at are back a moment later. */
+    const left = (total: number) =>
+      eventually(async () => expect((await inspector.dead.list(queues, 0)).total).to.equal(total));
+    return { app, Loans, state, inspector, work, receipts, ends, tell, queues, left };
   }
 
   it('lists dead letters with their reasons and leaves them there', async () => {
-    const { inspector, receipts, queues } = await withDead(1, 2, 3);
+    const { inspector, receipts, queues, left } = await withDead(1, 2, 3);
     const { letters, total } = await inspector.dead.list(queues, 2);
     expect([letters.length, total]).to.deep.equal([2, 3]);
     const found = await inspector.dead.show(queues, receipts[2]?.id.slice(0, 8) ?? '');
@@ -45,12 +49,12 @@ onEveryStage('the inspector of an app', (stage) => {
     expect(found.args).to.deep.equal([3]);
     expect(found.stack).to.match(/^RangeError: loan 3 is broken\n\s+at /);
     expect(Date.now() - (found.at ?? 0)).to.be.within(0, 60_000);
-    await eventually(async () => expect((await inspector.dead.list(queues, 0)).total).to.equal(3));
+    await left(3);
     expect(ids(await stage.dead())).to.have.members(receipts.map(({ id }) => id));
   });
 
   it('retries a dead letter under a new id, which has the key while it waits, and takes the old one away', async () => {
-    const { app, Loans, state, inspector, work, receipts, ends, tell, queues } = await withDead(1, 2);
+    const { app, Loans, state, inspector, work, receipts, ends, tell, queues, left } = await withDead(1, 2);
     await inspector.dead.retry(queues, [receipts[0]?.id ?? ''], tell);
     const [end] = ends;
     if (end?.end !== 'retried') expect.fail(JSON.stringify(ends));
@@ -62,64 +66,65 @@ onEveryStage('the inspector of an app', (stage) => {
     state.broken = false;
     await work(1);
     expect(state.runs).to.deep.equal([1]);
+    await left(1);
     expect(ids(await stage.dead())).to.deep.equal([receipts[1]?.id]);
   });
 
   it('gives what it retries the old id as parent, the first attempt, and none of its former end', async () => {
-    const { inspector, receipts, ends, tell, queues } = await withDead(1);
+    const { inspector, receipts, ends, tell, queues, left } = await withDead(1);
     await inspector.dead.retry(queues, 'all', tell);
     expect(ends).to.have.length(1);
     const again = await withDead();
     await again.work(1);
     const [letter] = (await again.inspector.dead.list(queues, 1)).letters;
     expect(letter).to.include({ parentId: receipts[0]?.id, attempt: 1, reason: 'loan 1 is broken' });
-    // The list puts it back: its count takes a moment.
-    await eventually(async () => expect((await inspector.dead.list(queues, 0)).total).to.equal(1));
+    await left(1);
     const [frame] = await stage.dead();
     expect(frame?.headers).to.include({ root_id: receipts[0]?.id });
   });
 
   it('does nothing at all where a beginning of an id fits several, or an id fits none', async () => {
-    const { inspector, receipts, ends, tell, queues } = await withDead(1, 2);
+    const { inspector, receipts, ends, tell, queues, left } = await withDead(1, 2);
     for (const which of [[''], [receipts[0]?.id ?? '', 'nobody']]) {
       const refused = await inspector.dead.retry(queues, which, tell).catch((error: unknown) => error);
       expect(refused).to.be.instanceOf(ConfigError);
     }
     expect([ends, await stage.ready()]).to.deep.equal([[], 0]);
-    await eventually(async () => expect((await inspector.dead.list(queues, 0)).total).to.equal(2));
+    await left(2);
   });
 
   it('keeps a dead letter whose key another task has', async () => {
-    const { app, Loans, inspector, receipts, ends, tell, queues } = await withDead(1);
+    const { app, Loans, inspector, receipts, ends, tell, queues, left } = await withDead(1);
     const { id } = await app.tasks(Loans).recompute(1);
     await inspector.dead.retry(queues, 'all', tell);
     expect(ends[0]).to.deep.include({ end: 'held', holder: { id, phase: 'queued' } });
     expect(await stage.ready()).to.equal(1);
+    await left(1);
     expect(ids(await stage.dead())).to.deep.equal([receipts[0]?.id]);
   });
 
   it('keeps what it cannot publish, and frees its key', async () => {
-    const { inspector, ends, tell, queues } = await withDead(1);
+    const { inspector, ends, tell, queues, left } = await withDead(1);
     await stage.removeQueue();
     await inspector.dead.retry(queues, 'all', tell);
     expect(ends[0]).to.have.property('end', 'failed');
     await stage.restoreQueue();
     expect((await stage.record('Loans.recompute', 'loan:1'))?.owner).to.equal(undefined);
+    await left(1);
     expect(await stage.dead()).to.have.length(1);
   });
 
   it('drops only what was named, and what is no task message as well', async () => {
-    const { inspector, work, receipts, ends, tell, queues } = await withDead(1, 2);
+    const { inspector, work, receipts, ends, tell, queues, left } = await withDead(1, 2);
     const { headers, ...rest } = frameOf();
     await stage.publish({ ...rest, headers: { lang: 'js' } });
     await work(1);
     await inspector.dead.drop(queues, [receipts[1]?.id ?? ''], tell);
     expect(ends.map(({ end, letter }) => [end, letter.id])).to.deep.equal([['dropped', receipts[1]?.id]]);
-    // The others were looked at: they are back a moment later.
-    await eventually(async () => expect((await inspector.dead.list(queues, 0)).total).to.equal(2));
+    await left(2);
     await inspector.dead.retry(queues, 'all', tell);
     expect(ends.map(({ end }) => end)).to.have.members(['dropped', 'retried', 'unreadable']);
-    await eventually(async () => expect((await inspector.dead.list(queues, 0)).total).to.equal(1));
+    await left(1);
     await inspector.dead.drop(queues, 'all', tell);
     expect(await stage.dead()).to.deep.equal([]);
     expect(headers).to.have.property('task');

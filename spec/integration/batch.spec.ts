@@ -105,14 +105,15 @@ onEveryStage('enqueueing many at once', (stage) => {
         return loanId;
       }
     }
-    const app = stage.app([Loans]);
+    const app = stage.app([Loans], { publishTimeout: 40_000 });
     const list = Array.from({ length: 10_000 }, (_, i): [number] => [i]);
     const unique: Receipt[] = await app.enqueueMany(Loans, 'recompute', list);
     expect(unique.every(({ status }, i) => status === 'enqueued' && unique[i]?.key === `loan:${i}`)).to.equal(true);
     const plain = await app.enqueueMany(Loans, 'plain', list);
     expect(new Set(plain.map(({ id }) => id)).size).to.equal(10_000);
     await eventually(async () => expect(await stage.ready()).to.equal(20_000));
-  });
+    // Twenty thousand messages take a slow machine its time.
+  }).timeout(60_000);
 
   it('fails soon as a whole when nobody takes its messages', async () => {
     class Loans {

@@ -95,8 +95,12 @@ describe("the essay's outcomes, with servers that are not there", () => {
       .catch((error: unknown) => error);
     expect(refused).to.have.property('code', 'BROKER_UNAVAILABLE');
     expect(Date.now() - asked).to.be.below(4_000);
+    const back = new Promise<void>((resolve) => {
+      app.on('broker:connected', ({ link }) => link === 'publish' && resolve());
+    });
     proxy.refuse(false);
-    await eventually(async () => expect(await app.tasks(Loans).recompute(1)).to.include({ status: 'enqueued' }));
+    await back;
+    expect(await app.tasks(Loans).recompute(1)).to.include({ status: 'enqueued' });
     await app.close();
     await proxy.close();
   });

@@ -9,5 +9,6 @@ describe('samples/testing', () => {
     const { code, output } = await runNode([mocha, suite], ROOT, { AMQP_URL: '', REDIS_URL: '' });
     expect(code, output).to.equal(0);
     expect(output).to.match(/^ {2}8 passing/m);
-  });
+    // It loads mocha and the library once more.
+  }).timeout(60_000);
 });

@@ -212,11 +212,18 @@ describe('a RabbitMQ transport whose links are cut', () => {
   });
 
   it('closes in seconds when the peer is silent', async () => {
-    await transport.consume(queue, 1, new Inbox());
+    const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+    const silenced = rabbit(namespace, proxy.url);
+    await silenced.connect(TIMEOUT);
+    const connected = timers();
+    await silenced.consume(queue, 1, new Inbox());
     proxy.mute();
     const start = performance.now();
-    await transport.close();
+    await silenced.close();
     expect(performance.now() - start).to.be.below(9_000);
+    // Heartbeats that went on would keep the process alive: two timers on each of two links.
+    expect(timers()).to.be.at.most(connected - 4);
+    proxy.cut();
   });
 });
 
