@@ -108,7 +108,8 @@ export class MemoryBroker {
     if (passive) return;
     this.#matching(name, 'type', type, found === undefined ? type : (found.type ?? 'quorum'));
     this.#matching(name, 'maxPriority', declaration.maxPriority, (found ?? declaration).maxPriority);
-    for (const each of [name, deadQueue(name)]) this.#create({ ...declaration, name: each });
+    this.#create(declaration);
+    this.#create({ name: deadQueue(name), type });
   }
 
   /** Deletes a queue with what is in it: publishes to it come back from now on. */

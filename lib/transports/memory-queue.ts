@@ -7,6 +7,7 @@ export interface StoredMessage {
   readonly body: Buffer;
   /** Place in the queue; a message that comes back takes its old one. */
   readonly place: number;
+  readonly priority: number;
   readonly redelivered: boolean;
 }
 
@@ -15,6 +16,7 @@ export const store = ({ properties, headers, body }: Frame, place: number): Stor
   head: JSON.stringify({ properties, headers }),
   body: Buffer.from(body),
   place,
+  priority: properties.priority ?? 0,
   redelivered: false,
 });
 
@@ -55,15 +57,28 @@ export class MemoryQueue {
   }
 
   put(message: StoredMessage): void {
-    this.#fresh.push(message);
+    if (this.declaration.maxPriority === undefined) this.#fresh.push(message);
+    else this.#fresh.splice(this.#placeOf(message), 0, message);
     this.#changed(this);
+  }
+
+  /** Behind all that come before it. */
+  #placeOf(message: StoredMessage): number {
+    const last = this.#fresh.findLastIndex((other, i) => i < this.#head || this.#order(other, message) <= 0);
+    return last + 1;
+  }
+
+  /** Negative when the one comes before the other. A queue without priorities knows places only, as RabbitMQ's does. */
+  #order(one: StoredMessage, other: StoredMessage): number {
+    const most = this.declaration.maxPriority ?? 0;
+    return Math.min(other.priority, most) - Math.min(one.priority, most) || one.place - other.place;
   }
 
   /** Back to their old places, flagged. */
   putBack(messages: readonly StoredMessage[]): void {
     if (messages.length === 0) return;
     const flagged = messages.map((message) => ({ ...message, redelivered: true }));
-    this.#returned = [...this.#returned, ...flagged].sort((a, b) => a.place - b.place);
+    this.#returned = [...this.#returned, ...flagged].sort((a, b) => this.#order(a, b));
     this.#changed(this);
   }
 
@@ -130,7 +145,11 @@ export class MemoryQueue {
   }
 
   #shift(): StoredMessage {
-    const message = this.#returned.shift() ?? (this.#fresh[this.#head++] as StoredMessage);
+    const [returned, fresh] = [this.#returned[0], this.#fresh[this.#head]];
+    const next = returned !== undefined && (fresh === undefined || this.#order(returned, fresh) < 0) ? returned : fresh;
+    const message = next as StoredMessage;
+    if (message === returned) this.#returned.shift();
+    else this.#head += 1;
     if (this.#head > 1_000) {
       this.#fresh = this.#fresh.slice(this.#head);
       this.#head = 0;

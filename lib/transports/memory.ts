@@ -12,6 +12,7 @@ import {
   type Subscription,
   type Transport,
   type TransportEvents,
+  type TransportHealth,
 } from '../transport.js';
 import { MemoryBroker, type MemoryLink } from './memory-broker.js';
 import type { MemoryConsumer, MemoryQueue } from './memory-queue.js';
@@ -111,9 +112,15 @@ class MemoryTransport implements Transport, MemoryLink {
     return { ready, consumers };
   }
 
+  health(): TransportHealth {
+    const state = this.#up ? 'up' : 'down';
+    return { publish: state, consume: state, reason: this.#up ? undefined : 'the broker cannot be reached' };
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#up = false;
     this.#broker.detach(this);
     for (const subscription of this.#subscriptions) subscription.end();
     while (this.#relays > 0) this.#relay(-1);

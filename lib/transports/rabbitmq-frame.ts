@@ -84,4 +84,22 @@ function persistent(properties: FrameProperties, headers: object): object {
   };
 }
 
+/** Epoch ms; the `expiration` of a message while it goes through the delay queues. */
+const EXPIRES = 'due_expires';
+
+/** A message as the delay queues hold it: there its `expiration` would count at once, and be gone afterwards. */
+export function held(frame: Frame, now: number): Frame {
+  const { expiration, ...properties } = frame.properties;
+  if (expiration === undefined) return frame;
+  return { ...frame, properties, headers: { ...frame.headers, [EXPIRES]: now + Number(expiration) } };
+}
+
+/** The same as it leaves them; undefined when its time is over. */
+export function released(frame: Frame, now: number): Frame | undefined {
+  const { [EXPIRES]: expires, ...headers } = frame.headers;
+  if (typeof expires !== 'number') return frame;
+  if (expires <= now) return undefined;
+  return { ...frame, properties: { ...frame.properties, expiration: String(expires - now) }, headers };
+}
+
 const isBrokers = (name: string): boolean => name.startsWith('x-') || name === 'CC' || name === 'BCC';

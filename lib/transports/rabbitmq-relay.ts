@@ -4,6 +4,7 @@ import { toError, UnroutableError } from '../errors.js';
 import { deadQueue, type Delivery, type DeliveryHandler, type Outgoing } from '../transport.js';
 import { settled } from './promises.js';
 import { CLOSE_TIMEOUT } from './rabbitmq-channel.js';
+import { released } from './rabbitmq-frame.js';
 
 /** What a relay needs to know. */
 export interface RelaySettings {
@@ -80,8 +81,9 @@ export class Relay implements DeliveryHandler {
   }
 
   async #publish(delivery: Delivery): Promise<void> {
-    const { frame } = delivery;
-    const { due, due_queue: queue } = frame.headers;
+    const { due, due_queue: queue } = delivery.frame.headers;
+    const frame = released(delivery.frame, this.#settings.clock.now());
+    if (frame === undefined) return;
     if (typeof queue !== 'string') return this.#bury(delivery, 'it names no queue to go to');
     const outgoing = { queue, frame, due: typeof due === 'number' ? due : undefined, timeout: PUBLISH_TIMEOUT };
     try {

@@ -18,8 +18,11 @@ export interface TcpProxy {
   close(): Promise<void>;
 }
 
-/** Starts a proxy on a free port of 127.0.0.1 in front of the host of `target`. */
-export async function startProxy(target: string): Promise<TcpProxy> {
+/**
+ * Starts a proxy on a free port of 127.0.0.1 in front of the host of `target`; `forward` changes what clients say, without
+ * changing its length.
+ */
+export async function startProxy(target: string, forward?: (chunk: Buffer) => Buffer): Promise<TcpProxy> {
   const url = new URL(target);
   const { hostname: host } = url;
   const port = Number(url.port);
@@ -34,7 +37,8 @@ export async function startProxy(target: string): Promise<TcpProxy> {
   const server = createServer((client) => {
     if (state.refusing) return void client.destroy();
     const upstream = keep(connect(port, host));
-    keep(client).pipe(upstream);
+    if (forward === undefined) keep(client).pipe(upstream);
+    else keep(client).on('data', (chunk) => upstream.write(forward(chunk)));
     clients.add(client);
     client.on('close', () => clients.delete(client));
     upstream.on('data', (chunk) => state.muted || deaf.has(client) || client.write(chunk));
