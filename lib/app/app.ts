@@ -23,7 +23,7 @@ import type { Class, TaskDefinition } from '../task-definition.js';
 import { answerDirectCalls, type DirectCall } from '../declarations/guarded-method.js';
 import { coalesces, recordName } from '../declarations/uniqueness.js';
 import { DirectRun } from '../worker/direct-run.js';
-import { Worker, workerSettings, type WorkerOptions } from '../worker/worker.js';
+import { Worker, workerSettings, type WorkerOptions, type WorkerSettings } from '../worker/worker.js';
 import { WorkerHandle, type AppWorker } from './worker-handle.js';
 
 /** By this symbol `task-worker` knows an app, whichever copy of the package made it. */
@@ -44,6 +44,7 @@ type AnyRunner = TransactionRunner<[], unknown, unknown>;
 export class App {
   readonly [APP] = 1;
   readonly #signals = new Signals();
+  /** Those that were started and not stopped. */
   readonly #workers = new Set<WorkerHandle>();
   /** Plain calls under way. */
   readonly #calls = new Set<Promise<unknown>>();
@@ -205,7 +206,7 @@ export class App {
 
   /** A worker of this app's tasks, not started. @throws ConfigError */
   worker(options: WorkerOptions = {}): AppWorker {
-    const handle = new WorkerHandle(workerSettings(options, this.#resolve()), async (settings) => {
+    const make = async (settings: WorkerSettings): Promise<Worker> => {
       const registry = this.#resolve();
       const links = await this.#open();
       const instances = (this.#instances ??= new Instances(this.#settings.services(), this.#settings.container));
@@ -220,9 +221,8 @@ export class App {
         publishTimeout,
       };
       return new Worker({ ...parts, app: this }, settings);
-    });
-    this.#workers.add(handle);
-    return handle;
+    };
+    return new WorkerHandle(workerSettings(options, this.#resolve()), make, this.#workers);
   }
 
   /** What operators look at and mend: dead letters, locks, queues, workers. Opens the links. */

@@ -82,7 +82,8 @@ class MemoryTransport implements Transport, MemoryLink {
     this.#refuseClosed();
     const queue = this.#broker.queue(name);
     if (queue === undefined) throw new ConfigError(`there is no queue '${name}'`, { queue: name });
-    const subscription = new MemorySubscription(queue, { prefetch, handler, open: new Set() });
+    const ended = (): void => void this.#subscriptions.delete(subscription);
+    const subscription = new MemorySubscription(queue, { prefetch, handler, open: new Set() }, ended);
     this.#subscriptions.add(subscription);
     return subscription;
   }
@@ -167,15 +168,19 @@ class MemoryTransport implements Transport, MemoryLink {
 class MemorySubscription implements Subscription {
   readonly #queue: MemoryQueue;
   readonly #consumer: MemoryConsumer;
+  /** Called when nothing of it is open any more. */
+  readonly #ended: () => void;
 
-  constructor(queue: MemoryQueue, consumer: MemoryConsumer) {
+  constructor(queue: MemoryQueue, consumer: MemoryConsumer, ended: () => void) {
     this.#queue = queue;
     this.#consumer = consumer;
+    this.#ended = ended;
     queue.attach(consumer);
   }
 
   async cancel(): Promise<void> {
     this.#queue.detach(this.#consumer);
+    if (this.#consumer.open.size === 0) this.#ended();
   }
 
   lost(): void {
