@@ -176,7 +176,7 @@ export class App {
    */
   async send(name: string, options: SendOptions = {}): Promise<Receipt> {
     const task = checkName(name, 'the task name of app.send', 255);
-    const settings = sendSettings(options, { registry: this.#resolve(), ...this.#settings }, task, this.#clock.now());
+    const settings = sendSettings(options, this.#resolve(), task, this.#clock.now());
     this.#refuseClosed();
     return this.#submit(prepareNamed(this.#clock, task, settings));
   }

@@ -18,6 +18,12 @@ export const store = ({ properties, headers, body }: Frame, place: number): Stor
   redelivered: false,
 });
 
+/** With the property that tells a broker when it may drop it. */
+export const expiring = (frame: Frame, expires: number | undefined, now: number): Frame =>
+  expires === undefined
+    ? frame
+    : { ...frame, properties: { ...frame.properties, expiration: String(Math.max(0, expires - now)) } };
+
 const load = ({ head, body }: StoredMessage): Frame => ({
   ...(JSON.parse(head) as Omit<Frame, 'body'>),
   body: Buffer.from(body),
