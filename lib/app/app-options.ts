@@ -4,7 +4,7 @@ import type { Guard } from '../guard.js';
 import { checkFlag, checkInteger, checkOptions, checkWord, wrong } from '../options.js';
 import type { ResultBackend } from '../result-backend.js';
 import { checkQueue } from '../declarations/task-settings.js';
-import type { Class } from '../task-definition.js';
+import type { Class, TaskDefinition } from '../task-definition.js';
 import type { Transport } from '../transport.js';
 
 /** An ioredis client, as far as solotask cares: it is duplicated, the given one stays untouched. */
@@ -154,4 +154,20 @@ function refuseArguments(name: string, { type, maxPriority }: Partial<Record<key
       queue: name,
     },
   );
+}
+
+/** Tasks whose priority says nothing, for their queue has none, a sentence each. What a passive queue has nobody knows. */
+export function idlePriorities(
+  definitions: readonly TaskDefinition[],
+  queues: Readonly<Record<string, QueueOptions>>,
+): readonly string[] {
+  return definitions
+    .filter(({ priority }) => priority !== undefined && priority > 0)
+    .filter(({ queue }) => queues[queue]?.passive !== true && queues[queue]?.maxPriority === undefined)
+    .map(
+      ({ name, queue, priority }) =>
+        `${name}: its priority (${priority}) needs a queue that has priorities, and '${queue}' is not declared as one: ` +
+        `queues: { '${queue}': { type: 'classic', maxPriority: 9 } }, under a new name if it exists already ` +
+        `(RabbitMQ before 4 ignores it on a quorum queue; from 4 on it only tells 5 to 9 from the rest)`,
+    );
 }

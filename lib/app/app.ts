@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import { appSettings, type AppOptions, type AppSettings } from './app-options.js';
+import { appSettings, idlePriorities, type AppOptions, type AppSettings } from './app-options.js';
 import { appOf, bind, prefer, unbind } from './binding.js';
 import { batchSettings, callSettings, type BatchOptions, type CallOptions } from './call-options.js';
 import { sendSettings, type SendOptions } from './send-options.js';
@@ -108,7 +108,8 @@ export class App {
 
   /** What is allowed and probably not meant, a sentence each. */
   get warnings(): readonly string[] {
-    return this.#resolve().warnings;
+    const { definitions, warnings } = this.#resolve();
+    return [...warnings, ...idlePriorities(definitions, this.#settings.queues)];
   }
 
   /** Whether `services` has this class, itself or by an instance. */
