@@ -4,10 +4,10 @@ import { systemClock } from '../../lib/clock.js';
 import { RedlockGuard } from '../../lib/guards/redlock.js';
 import { eventually } from '../support/eventually.js';
 import { fences, freshKey, publishing, running } from '../support/guards.js';
-import { startRedis, type RedisServer } from '../support/redis-server.js';
+import { startRedis, type Server } from '../support/servers.js';
 
 describe('the guard on three Redis nodes', () => {
-  let servers: RedisServer[];
+  let servers: Server[];
   let guard: RedlockGuard;
   let raw: Redis[];
   let key: string;
