@@ -213,7 +213,7 @@ export class Worker {
     await this.#policy.letGo(run);
     await pause(clock, 1_000, this.#draining.signal);
     run.delivery.requeue();
-    return { kind: 'aborted', error };
+    return { kind: 'aborted' };
   }
 
   /** The broker has given these messages to somebody else: a second run of them may start any moment. */
