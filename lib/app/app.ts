@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import { appSettings, idlePriorities, type AppOptions, type AppSettings } from './app-options.js';
 import { appOf, bind, prefer, unbind } from './binding.js';
 import { batchSettings, callSettings, type BatchOptions, type CallOptions } from './call-options.js';
@@ -69,8 +68,6 @@ export class App {
     this.#clock = clock;
     const submit = async (call: Call): Promise<Receipt> => (await this.#reach()).client.submit(call);
     this.#transactions = new Transactions({ clock, signals: this.#signals, submit });
-    // Each result that is waited for listens; Node takes more than ten for a leak, and prints so.
-    setMaxListeners(0, this.#closing.signal);
     bind(this);
   }
 

@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import { pause, type Clock } from '../clock.js';
 import {
   BrokerUnavailableError,
@@ -77,8 +76,6 @@ export class Worker {
     this.settings = settings;
     this.#left = settings.maxTasks;
     const draining = this.#draining.signal;
-    // Every delivery that waits listens to it.
-    setMaxListeners(0, draining);
     const rooms = settings.lanes.map((lane) => ({ slots: new Slots(lane.concurrency), ...lane }));
     this.#slots = rooms.map(({ slots }) => slots);
     this.#seats = new Map(
@@ -260,7 +257,7 @@ export class Worker {
     await this.#policy.letGo(run);
     await pause(clock, 1_000, this.#draining.signal);
     run.delivery.requeue();
-    return { kind: 'aborted', error };
+    return { kind: 'aborted' };
   }
 
   /** The broker has given these messages to somebody else: a second run of them may start any moment. */
