@@ -5,7 +5,7 @@ import { freshCopy, type Outgoing } from '../transport.js';
 import { type Deferred, deferred } from './promises.js';
 import { closeChannel, openChannel } from './rabbitmq-channel.js';
 import { replyCode } from './rabbitmq-errors.js';
-import { held, type Route, send } from './rabbitmq-frame.js';
+import { type Route, send } from './rabbitmq-frame.js';
 import { backOff, type Link } from './rabbitmq-link.js';
 import { PendingPublish, PublishBacklog } from './rabbitmq-pending.js';
 import { rungFor, rungName } from './rabbitmq-topology.js';
@@ -163,14 +163,14 @@ export class Publisher {
 
   #send(pending: PendingPublish, channel: ConfirmChannel): void {
     const { clock } = this.#settings;
-    const { frame, queue, due } = pending.outgoing;
-    const rung = due === undefined ? undefined : rungFor(due - clock.now());
+    const { frame, queue, due, expires } = pending.outgoing;
+    const now = clock.now();
+    const rung = due === undefined ? undefined : rungFor(due - now);
     const dueQueue = rung === undefined ? undefined : queue;
     pending.sending(freshCopy(clock));
     try {
       if (frame.body.length > this.#largest) throw new Error(`the broker takes ${this.#largest} bytes at most`);
-      const message = rung === undefined ? frame : held(frame, clock.now());
-      this.#full = !send(channel, this.#route(queue, rung), message, { copy: pending.copy, due, dueQueue });
+      this.#full = !send(channel, this.#route(queue, rung), frame, { copy: pending.copy, due, dueQueue, expires, now });
     } catch (error) {
       this.#unsent(pending, error);
       return;

@@ -61,6 +61,7 @@ describe('a delay', () => {
     const relay = new Relay({
       clock,
       queue: 'due',
+      expired() {},
       // What the broker does: it holds the message for as long as the rung says, and a moment longer.
       publish: async (outgoing) => {
         expect([outgoing.queue, outgoing.due]).to.deep.equal(['work', due]);
@@ -122,30 +123,6 @@ describe('a delay on RabbitMQ', () => {
       frame = { ...inbox.at(round).frame, headers: { ...inbox.at(round).frame.headers } };
     }
     expect(Object.keys(inbox.at(2).frame.headers).filter((name) => name.startsWith('x-'))).to.deep.equal([]);
-  });
-
-  it('keeps how long a message may wait in its queue, less the delay, and drops what is over', async () => {
-    const slow = fresh('slow');
-    await transport.declare([{ name: slow }]);
-    const send = (name: string, expiration: string): Promise<void> => {
-      const frame = frameOf({ args: [name] });
-      const properties = { ...frame.properties, expiration };
-      return transport.publish({
-        queue: slow,
-        frame: { ...frame, properties },
-        due: Date.now() + 2_100,
-        timeout: TIMEOUT,
-      });
-    };
-    await Promise.all([send('over', '1500'), send('lasting', '60000')]);
-    await eventually(async () => expect((await transport.figures(slow)).ready).to.equal(1));
-    const late = new Inbox();
-    await transport.consume(slow, 5, late);
-    await eventually(() => late.at(0));
-    expect(late.args).to.deep.equal([['lasting']]);
-    const { properties, headers } = late.at(0).frame;
-    expect(Number(properties.expiration)).to.be.within(50_000, 57_900);
-    expect(headers).to.not.have.property('due_expires');
   });
 
   it('has no effect on the queue that it goes to: a classic one without arguments gets its message too', async () => {
