@@ -1,5 +1,6 @@
 import { ClosedError } from '../errors.js';
-import type { Worker, WorkerSettings } from '../worker/worker.js';
+import type { Worker } from '../worker/worker.js';
+import type { WorkerSettings } from '../worker/worker-settings.js';
 
 /** A worker of an app. `start`, `quiet` and `stop` as in docs/internals.md. */
 export interface AppWorker {
@@ -8,6 +9,11 @@ export interface AppWorker {
   readonly running: number;
   start(): Promise<void>;
   quiet(): Promise<void>;
+  /**
+   * Resolves when nothing is left to do: nothing ready in its queues, nothing on the way to them that is due, nothing in
+   * hand. Retries and delays that are not due are not waited for. After `quiet` (or `maxTasks`): when what ran has ended.
+   */
+  drained(): Promise<void>;
   stop(options?: { timeout?: number }): Promise<{ aborted: number }>;
 }
 
@@ -15,12 +21,15 @@ export interface AppWorker {
 export class WorkerHandle implements AppWorker {
   readonly settings: WorkerSettings;
   readonly #make: (settings: WorkerSettings) => Promise<Worker>;
+  /** Those of the app that may have to be stopped. */
+  readonly #open: Set<WorkerHandle>;
   #worker: Promise<Worker> | undefined;
   #live: Worker | undefined;
 
-  constructor(settings: WorkerSettings, make: (settings: WorkerSettings) => Promise<Worker>) {
+  constructor(settings: WorkerSettings, make: (settings: WorkerSettings) => Promise<Worker>, open: Set<WorkerHandle>) {
     this.settings = settings;
     this.#make = make;
+    this.#open = open;
   }
 
   get running(): number {
@@ -28,13 +37,17 @@ export class WorkerHandle implements AppWorker {
   }
 
   async start(): Promise<void> {
+    this.#open.add(this);
     const making = (this.#worker ??= this.#make(this.settings));
     try {
       this.#live = await making;
       await this.#live.start();
     } catch (error) {
       // The next start tries again, with a new worker, unless this one was stopped.
-      if (!(error instanceof ClosedError)) this.#worker = undefined;
+      if (!(error instanceof ClosedError)) {
+        this.#worker = undefined;
+        this.#open.delete(this);
+      }
       throw error;
     }
   }
@@ -43,8 +56,14 @@ export class WorkerHandle implements AppWorker {
     await (await this.#started())?.quiet();
   }
 
+  async drained(): Promise<void> {
+    await (await this.#started())?.drained();
+  }
+
   async stop(options?: { timeout?: number }): Promise<{ aborted: number }> {
-    return (await (await this.#started())?.stop(options)) ?? { aborted: 0 };
+    const stopped = await (await this.#started())?.stop(options);
+    this.#open.delete(this);
+    return stopped ?? { aborted: 0 };
   }
 
   #started(): Promise<Worker | undefined> {

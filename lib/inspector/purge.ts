@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import { BrokerUnavailableError, toError, UnreadableMessageError } from '../errors.js';
 import { readDelivery, type Run } from '../worker/run.js';
 import { Claimer } from '../worker/claim.js';
@@ -33,7 +32,6 @@ export class Purge {
   constructor(parts: InspectorParts) {
     this.#parts = parts;
     const draining = this.#draining;
-    setMaxListeners(0, draining);
     this.#claimer = new Claimer({ ...parts, draining });
     this.#seats = { clock: parts.clock, slots: new Slots(AT_ONCE), waitingRoom: { free: WAITING }, draining };
   }

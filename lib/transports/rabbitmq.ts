@@ -7,6 +7,7 @@ import type {
   Pull,
   QueueDeclaration,
   QueueFigures,
+  Relaying,
   Subscription,
   Transport,
   TransportEvents,
@@ -18,7 +19,7 @@ import { declareError, replyCode } from './rabbitmq-errors.js';
 import { Link } from './rabbitmq-link.js';
 import { Publisher } from './rabbitmq-publisher.js';
 import { RabbitPull } from './rabbitmq-pull.js';
-import { Relay } from './rabbitmq-relay.js';
+import { Relay, type RelaySettings } from './rabbitmq-relay.js';
 import { declareDelays, declareWorkQueue, dueName, rungName } from './rabbitmq-topology.js';
 
 /** What a transport over RabbitMQ needs to know. */
@@ -118,10 +119,11 @@ class RabbitTransport implements Transport {
     return consumer;
   }
 
-  async relay(): Promise<Subscription> {
+  async relay(): Promise<Relaying> {
     const queue = dueName(this.#namespace);
     const publish: Publisher['publish'] = (outgoing, over) => this.#publisher.publish(outgoing, over);
-    const relay = new Relay({ clock: this.#clock, queue, publish });
+    const expired: RelaySettings['expired'] = (...gone) => this.#events.expired?.(...gone);
+    const relay = new Relay({ clock: this.#clock, queue, publish, expired });
     const consumer = await this.consume(queue, RELAY_PREFETCH, relay);
     const subscription = {
       cancel: async () => {
@@ -129,6 +131,7 @@ class RabbitTransport implements Transport {
         await consumer.cancel();
         await relay.close();
       },
+      busy: async () => relay.busy || (await this.figures(queue)).ready > 0,
     };
     this.#relays.add(subscription);
     return subscription;
