@@ -54,6 +54,19 @@ describe('the guard on three Redis nodes', () => {
     expect((await guard.claimPublishing(key, publishing('c'))).outcome).to.equal('unknown');
   });
 
+  // done: node 0 missed the release of the second run, node 1 came back empty between the two, node 2 after them
+  it('finds a message done whose nodes remember different runs as the last', async () => {
+    const [seq, first, second] = [fences.next(), fences.next(), fences.next()];
+    await raw[0]!.hset(key, { f: first, d: 'first', u: first, v: seq });
+    await raw[1]!.hset(key, { f: second, d: 'second', u: second, v: second });
+    for (const strategy of ['discard', 'coalesce'] as const) {
+      const answer = await guard.claimRunning(key, running('again', { seq, strategy }));
+      expect(answer).to.include({ outcome: 'done', own: false });
+      // The third granted it, and is told that it is none.
+      await eventually(async () => expect(await raw[2]!.hget(key, 'o')).to.equal(null));
+    }
+  });
+
   it('lets go of what a minority granted', async () => {
     const fence = fences.next();
     await hold(0, 'a', fence);
