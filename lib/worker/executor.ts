@@ -24,6 +24,8 @@ export interface ExecutorParts extends ExpiryParts {
   readonly claimer: Claimer;
   readonly keeper: ResultKeeper;
   readonly instances: Instances;
+  /** Asked right before a body begins; false: its worker has run as many as it may. */
+  readonly mayBegin: () => boolean;
   /** Aborts when the worker takes no more work: nothing begins any more. */
   readonly draining: AbortSignal;
   /** The app of the run, for `tasks(Class)` inside a body. */
@@ -92,6 +94,7 @@ export class Executor {
   }
 
   async #body(run: Run): Promise<Outcome> {
+    if (!this.#parts.mayBegin()) return { kind: 'returned' };
     const definition = run.definition as TaskDefinition;
     if (!definition.acksLate && !(await ackedFirst(run))) return { kind: 'returned' };
     run.begin(this.#parts.clock.monotonic());
