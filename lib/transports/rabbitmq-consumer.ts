@@ -3,7 +3,7 @@ import { type Clock, pause } from '../clock.js';
 import { AccessRefusedError, ClosedError, ConfigError, toError } from '../errors.js';
 import type { Delivery, DeliveryHandler, Subscription } from '../transport.js';
 import { type Deferred, deferred, settled } from './promises.js';
-import { CLOSE_TIMEOUT, closeChannel, onThrowAwayChannel, openChannel } from './rabbitmq-channel.js';
+import { answered, CLOSE_TIMEOUT, closeChannel, onThrowAwayChannel, openChannel } from './rabbitmq-channel.js';
 import { DeliveryChannel } from './rabbitmq-delivery.js';
 import { declareError, replyCode } from './rabbitmq-errors.js';
 import { backOff, type Link } from './rabbitmq-link.js';
@@ -137,17 +137,23 @@ export class Consumer implements Subscription {
 
   /** Resolves when the subscription is gone. */
   async #life(model: ChannelModel): Promise<void> {
+    const { clock, queue, prefetch } = this.#settings;
     const gone = deferred<void>();
     let deliveries: DeliveryChannel | undefined;
     const lost = (): void => {
       if (deliveries !== undefined) this.#lost(deliveries);
       gone.resolve();
     };
-    const channel = await openChannel(model, 'plain', lost);
+    const channel = await openChannel(model, clock, lost);
     deliveries = new DeliveryChannel(channel, () => this.#drained());
-    await channel.prefetch(this.#settings.prefetch);
-    if (this.#cancelled) return closeChannel(channel, this.#settings.clock);
-    const end = (): Promise<void> => closeChannel(channel, this.#settings.clock).then(lost);
+    const unheard = (error: unknown): never => {
+      lost();
+      void closeChannel(channel, clock);
+      throw error;
+    };
+    await answered(clock, channel.prefetch(prefetch)).catch(unheard);
+    if (this.#cancelled) return closeChannel(channel, clock);
+    const end = (): Promise<void> => closeChannel(channel, clock).then(lost);
     const receive = (message: ConsumeMessage | null): void => {
       if (message !== null) this.#receive(deliveries, message);
       else void end();
@@ -155,8 +161,9 @@ export class Consumer implements Subscription {
     this.#channel = channel;
     this.#deliveries = deliveries;
     this.#silent = false;
-    this.#tag = (await channel.consume(this.#settings.queue, receive)).consumerTag;
-    if (this.#cancelled) await closeChannel(channel, this.#settings.clock);
+    const { consumerTag } = await answered(clock, channel.consume(queue, receive)).catch(unheard);
+    this.#tag = consumerTag;
+    if (this.#cancelled) await closeChannel(channel, clock);
     this.#wasUp = true;
     this.#established.resolve();
     if (!this.#cancelled) void this.#idles(model, deliveries).then((idles) => (idles ? end() : undefined));

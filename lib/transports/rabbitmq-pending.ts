@@ -38,6 +38,8 @@ export class PendingPublish {
   readonly #over: AbortSignal | undefined;
   /** Of the last time it was sent. */
   copy = '';
+  /** When that was, by the monotonic clock. */
+  sent = 0;
   /** It was sent once, and the link was lost before the confirm. */
   unknown = false;
   /** The broker gave the last copy back. */
@@ -69,8 +71,9 @@ export class PendingPublish {
   }
 
   /** It is about to be sent, once more perhaps. */
-  sending(copy: string): void {
+  sending(copy: string, now: number): void {
     this.copy = copy;
+    this.sent = now;
     this.returned = false;
   }
 

@@ -3,7 +3,7 @@ import { type Clock, pause, type Timer } from '../clock.js';
 import { BrokerUnavailableError, ClosedError, PublishRefusedError, TaskError, toError } from '../errors.js';
 import { freshCopy, type Outgoing } from '../transport.js';
 import { type Deferred, deferred } from './promises.js';
-import { closeChannel, openChannel } from './rabbitmq-channel.js';
+import { closeChannel, openConfirmChannel } from './rabbitmq-channel.js';
 import { replyCode } from './rabbitmq-errors.js';
 import { type Route, send } from './rabbitmq-frame.js';
 import { backOff, type Link } from './rabbitmq-link.js';
@@ -18,6 +18,13 @@ const BACKLOG = 100_000;
 const BACKLOG_BYTES = 128 * 1024 * 1024;
 /** ms between looks at the deadlines and at what was refused; one timer for all of them. */
 const SWEEP = 100;
+/** ms; a look that comes so late comes after a stall of the event loop, and before the confirms of that time. */
+const STALL = 500;
+/**
+ * ms; without an alarm a confirm takes milliseconds, or seconds while a queue elects a leader. After a crash of the
+ * broker a channel may go without for minutes, and another one not.
+ */
+const CONFIRM_TIMEOUT = 30_000;
 const TOO_LARGE = /message size \d+ is larger than configured max size (\d+)/;
 
 /** What a publisher needs to know. */
@@ -35,6 +42,8 @@ export class Publisher {
   readonly #waiting = new PublishBacklog();
   /** By delivery tag, in the order of the tags. */
   readonly #sent = new Map<number, PendingPublish>();
+  /** When those were sent, by delivery tag, whose time was up before the confirm. */
+  readonly #missing = new Map<number, number>();
   /** Refused, and sent again at the next sweep. */
   #refused: PendingPublish[] = [];
   readonly #stop = new AbortController();
@@ -43,7 +52,12 @@ export class Publisher {
   #model: ChannelModel | undefined;
   #channel: ConfirmChannel | undefined;
   #tag = 0;
+  /** Gives the channel up, for the next one. */
+  #renew: (() => void) | undefined;
   #blocked = false;
+  /** The end of the last alarm, by the monotonic clock. */
+  #unblocked = 0;
+  #stalled = false;
   #full = false;
   #largest = Infinity;
   #over: Error | undefined;
@@ -130,11 +144,20 @@ export class Publisher {
 
   async #life(model: ChannelModel): Promise<Error | undefined> {
     this.#follow(model);
+    const { clock } = this.#settings;
     const lost = deferred<Error | undefined>();
-    const channel = await openChannel(model, 'confirm', (error) => {
+    let over = false;
+    const end = (error?: Error): void => {
+      if (over) return;
+      over = true;
       this.#lost(error);
       lost.resolve(error);
-    });
+    };
+    const channel = await openConfirmChannel(model, clock, end);
+    this.#renew = () => {
+      end();
+      void closeChannel(channel, clock);
+    };
     channel.on('ack', ({ deliveryTag, multiple }) => this.#confirmed(deliveryTag, multiple, true));
     channel.on('nack', ({ deliveryTag, multiple }) => this.#confirmed(deliveryTag, multiple, false));
     channel.on('return', (message) => this.#returned(message));
@@ -148,6 +171,7 @@ export class Publisher {
 
   #hold({ full = this.#full, blocked = this.#blocked }: { full?: boolean; blocked?: boolean }): void {
     this.#full = full;
+    if (this.#blocked && !blocked) this.#unblocked = this.#settings.clock.monotonic();
     this.#blocked = blocked;
     this.#pump();
   }
@@ -167,7 +191,7 @@ export class Publisher {
     const now = clock.now();
     const rung = due === undefined ? undefined : rungFor(due - now);
     const dueQueue = rung === undefined ? undefined : queue;
-    pending.sending(freshCopy(clock));
+    pending.sending(freshCopy(clock), clock.monotonic());
     try {
       if (frame.body.length > this.#largest) throw new Error(`the broker takes ${this.#largest} bytes at most`);
       this.#full = !send(channel, this.#route(queue, rung), frame, { copy: pending.copy, due, dueQueue, expires, now });
@@ -202,6 +226,7 @@ export class Publisher {
         if (earlier > tag) break;
         this.#settle(earlier, accepted);
       }
+      for (const earlier of this.#missing.keys()) if (earlier <= tag) this.#missing.delete(earlier);
     } else this.#settle(tag, accepted);
     this.#pump();
     this.#rest();
@@ -209,7 +234,7 @@ export class Publisher {
 
   #settle(tag: number, accepted: boolean): void {
     const pending = this.#take(tag);
-    if (pending === undefined) return;
+    if (pending === undefined) return void this.#missing.delete(tag);
     if (accepted) pending.confirmed();
     else if (pending.refused(this.#settings.clock.monotonic())) this.#refused.push(pending);
   }
@@ -240,13 +265,17 @@ export class Publisher {
     for (const pending of this.#sent.values()) pending.lost(largest);
     this.#waiting.unshift([...this.#sent.values()]);
     this.#sent.clear();
+    this.#missing.clear();
     this.#sentBytes = 0;
   }
 
   #arm(): void {
-    this.#sweeper ??= this.#settings.clock.after(SWEEP, () => {
+    const { clock } = this.#settings;
+    const late = clock.monotonic() + SWEEP + STALL;
+    this.#sweeper ??= clock.after(SWEEP, () => {
       this.#sweeper = undefined;
-      this.#sweep();
+      this.#stalled = !this.#stalled && clock.monotonic() > late;
+      if (!this.#stalled) this.#sweep();
       this.#pump();
       this.#rest();
       if (this.#pending > 0) this.#arm();
@@ -259,7 +288,21 @@ export class Publisher {
     const now = this.#settings.clock.monotonic();
     const { link } = this.#settings;
     for (const pending of this.#waiting.overdue(now)) pending.expire(false, link);
-    for (const [tag, pending] of this.#sent) if (pending.isOverdue(now)) this.#take(tag)?.expire(true, link);
+    for (const [tag, pending] of this.#sent) {
+      if (!pending.isOverdue(now)) continue;
+      this.#missing.set(tag, pending.sent);
+      this.#take(tag)?.expire(true, link);
+    }
+    if (this.#silent(now)) this.#renew?.();
+  }
+
+  /** The broker owes its channel a confirm, and no alarm keeps it. */
+  #silent(now: number): boolean {
+    if (this.#channel === undefined || this.#blocked) return false;
+    const [oldest] = this.#sent.values();
+    const [missing] = this.#missing.values();
+    const since = Math.min(oldest?.sent ?? now, missing ?? now);
+    return now - Math.max(since, this.#unblocked) > CONFIRM_TIMEOUT;
   }
 
   #rest(): void {

@@ -2,7 +2,7 @@ import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib';
 import type { Clock } from '../clock.js';
 import { BrokerUnavailableError } from '../errors.js';
 import type { Delivery, Pull } from '../transport.js';
-import { closeChannel, openChannel } from './rabbitmq-channel.js';
+import { answered, closeChannel, openChannel } from './rabbitmq-channel.js';
 import { DeliveryChannel } from './rabbitmq-delivery.js';
 
 /** What a pull needs to know. */
@@ -32,7 +32,7 @@ export class RabbitPull implements Pull {
   /** The queue is known to be there. */
   static async open(settings: PullSettings): Promise<RabbitPull> {
     let deliveries: DeliveryChannel | undefined;
-    const channel = await openChannel(settings.model, 'plain', () => {
+    const channel = await openChannel(settings.model, settings.clock, () => {
       deliveries?.end();
       settings.ended();
     });
@@ -42,7 +42,7 @@ export class RabbitPull implements Pull {
 
   async next(): Promise<Delivery | undefined> {
     try {
-      const message = await this.#channel.get(this.#queue);
+      const message = await answered(this.#clock, this.#channel.get(this.#queue));
       // The same fields as a consumer's, but for the tag of the consumer, which nobody reads.
       return message === false
         ? undefined

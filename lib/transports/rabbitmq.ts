@@ -36,8 +36,10 @@ export interface RabbitSettings {
 
 /** Deliveries that the relay has in hand at a time. Most are gone at once; some wait up to a second. */
 const RELAY_PREFETCH = 1_000;
-/** ms that a request without a timeout of its own waits for a link. */
-const REQUEST_TIMEOUT = 30_000;
+/** ms that a request without a timeout of its own waits for a link, and for answers on one channel or another. */
+const REQUEST_TIMEOUT = 40_000;
+/** ms; twenty quorum queues at once, on a machine that is busy. */
+const DELAYS_TIMEOUT = 120_000;
 const SILENT: TransportEvents = { connected() {}, disconnected() {}, blocked() {} };
 
 /**
@@ -182,7 +184,8 @@ class RabbitTransport implements Transport {
 
   async #declareDelays(model: ChannelModel): Promise<void> {
     try {
-      await onThrowAwayChannel(model, this.#clock, (channel) => declareDelays(channel, this.#namespace));
+      const run = (channel: Channel): Promise<void> => declareDelays(channel, this.#namespace);
+      await onThrowAwayChannel(model, this.#clock, run, DELAYS_TIMEOUT);
     } catch (error) {
       throw declareError(error, rungName(this.#namespace, 0)) ?? error;
     }

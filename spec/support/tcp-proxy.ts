@@ -28,9 +28,13 @@ export interface TcpProxy {
 
 /**
  * Starts a proxy on a free port of 127.0.0.1 in front of the host of `target`; `forward` changes what clients say, without
- * changing its length.
+ * changing its length; `listen` gives each client somebody who leaves out some of what it would hear.
  */
-export async function startProxy(target: string, forward = (chunk: Buffer): Buffer => chunk): Promise<TcpProxy> {
+export async function startProxy(
+  target: string,
+  forward = (chunk: Buffer): Buffer => chunk,
+  listen = (): ((chunk: Buffer) => Buffer) => (chunk) => chunk,
+): Promise<TcpProxy> {
   const url = new URL(target);
   const { hostname: host } = url;
   const port = Number(url.port);
@@ -47,6 +51,7 @@ export async function startProxy(target: string, forward = (chunk: Buffer): Buff
   const server = createServer((client) => {
     if (state.refusing) return void client.destroy();
     const upstream = keep(connect(port, host));
+    const heard = listen();
     keep(client).on('data', (chunk: Buffer) => {
       const back = held.get(client);
       if (back === undefined) upstream.write(forward(chunk));
@@ -55,7 +60,7 @@ export async function startProxy(target: string, forward = (chunk: Buffer): Buff
     clients.add(client);
     upstreams.set(client, upstream);
     client.on('close', () => clients.delete(client));
-    upstream.on('data', (chunk) => state.muted || deaf.has(client) || client.write(chunk));
+    upstream.on('data', (chunk: Buffer) => state.muted || deaf.has(client) || client.write(heard(chunk)));
     client.on('close', () => held.has(client) || upstream.destroy());
     upstream.on('close', () => client.destroy());
   });
