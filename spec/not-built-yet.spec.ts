@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createApp, NotYetError, ShouldCompute, Task, type App } from '../lib/index.js';
+import { NotYetError, Task } from '../lib/index.js';
 import { readCommandLine } from '../lib/cli/command-line.js';
 import { taskWorker } from './cli/task-worker-process.js';
 import { ROOT } from './support/doc-examples.js';
@@ -13,16 +13,6 @@ const declare = (options: object): unknown => {
   return Loans;
 };
 
-const withApp = async (use: (app: App) => Promise<unknown>, options: object = {}): Promise<unknown> => {
-  class Loans {
-    @Task()
-    @ShouldCompute({ key: 'all', onDuplicate: 'coalesce' })
-    async recompute() {}
-  }
-  await using app = createApp({ broker: 'memory:', locks: 'memory:', ...options, services: [Loans] });
-  return await use(app);
-};
-
 const line = (...args: string[]): unknown => readCommandLine(['-a', 'app.js', ...args], '1.2.3');
 
 /** What asks for each thing that the README says is not built: by the beginning of its line there. */
@@ -31,14 +21,6 @@ const ASKED: Readonly<Record<string, readonly (() => unknown)[]>> = {
     () => declare({ timeLimit: '1m' }),
     () => declare({ thread: true }),
     () => declare({ onConnectionLoss: 'finish' }),
-  ],
-  'a plain call': [
-    () =>
-      withApp((app) =>
-        Promise.resolve(Reflect.construct(app.definitions[0]!.service, []) as { recompute(): unknown }).then((loans) =>
-          loans.recompute(),
-        ),
-      ),
   ],
   '`task-worker`': [() => line('--health-port', '80')],
 };

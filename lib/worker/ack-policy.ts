@@ -34,9 +34,9 @@ const EXPIRED = new TaskError('EXPIRED', 'the message expired before its first r
 /** How often Redis is asked again when it does not answer: for a good second. */
 const TRIES = 5;
 /** On one delivery, then other keys get their turn. */
-const MOST_RERUNS = 10;
+export const MOST_RERUNS = 10;
 /** ms */
-const LONGEST_RERUNS = 300_000;
+export const LONGEST_RERUNS = 300_000;
 /** Between two tries of a publish, ms: at first, and at most. */
 const PAUSE = 1_000;
 const LONGEST_PAUSE = 30_000;

@@ -3,6 +3,7 @@ import { createApp, LeaseLostError, LockUnavailableError, ShouldCompute, Task, t
 import { systemClock } from '../../lib/clock.js';
 import type { Guard } from '../../lib/guard.js';
 import { createMemoryGuard, MemoryLocks } from '../../lib/guards/memory.js';
+import { createMemoryTransport, MemoryBroker } from '../../lib/transports/memory.js';
 import { eventually } from '../support/eventually.js';
 import { Gate } from '../support/gate.js';
 
@@ -87,5 +88,76 @@ describe('a plain call whose lock is in trouble', () => {
     gate.open();
     expect(await reports.report()).to.equal(false);
     await app.close();
+  });
+});
+
+describe('a plain call under coalesce whose lock is in trouble', () => {
+  /** A service whose app has that guard; its body waits at the gate. */
+  function service(locks: Guard, lease = 15_000) {
+    const gate = new Gate();
+    const ran: string[] = [];
+    class Reports {
+      @Task()
+      @ShouldCompute({ key: 'report', onDuplicate: 'coalesce', lease })
+      async report(text: string) {
+        ran.push(text);
+        await gate.pass();
+        return text;
+      }
+    }
+    const broker = new MemoryBroker(clock);
+    const app = createApp({ broker: createMemoryTransport({ clock, broker }), locks, services: [Reports] });
+    return { app, broker, gate, ran, reports: new Reports() };
+  }
+
+  const micros = (): number => clock.now() * 1_000;
+  const claimOf = (owner: string, fence: number, seq: number) =>
+    ({ owner, fence, seq, nonce: owner, copy: owner, lease: 15_000, strategy: 'requeue' }) as const;
+
+  it('offers its arguments until the holder has taken them: another clock may be ahead', async () => {
+    const store = new MemoryLocks();
+    const holder = createMemoryGuard({ clock, store });
+    const ahead = micros() + 60_000_000;
+    const claim = claimOf('holder', ahead + 1, ahead);
+    expect(await holder.claimRunning(RECORD, claim)).to.have.property('outcome', 'granted');
+    const { app, reports, ran } = service(createMemoryGuard({ clock, store }));
+    expect(await reports.report('new')).to.equal(undefined);
+    const { mark } = store.read(RECORD, clock.now())!;
+    expect(mark?.args).to.equal('[["new"],{}]');
+    expect(mark?.seq).to.be.above(ahead);
+    expect(ran).to.deep.equal([]);
+    await app.close();
+  });
+
+  it('runs with what is kept with the key when that is newer, though its lease began', async () => {
+    const store = new MemoryLocks();
+    const kept = { seq: micros() + 60_000_000, args: '[["kept"],{}]' };
+    const newest: Guard['newest'] = async () => kept;
+    const { app, gate, reports, ran } = service(Object.assign(createMemoryGuard({ clock, store }), { newest }));
+    gate.open();
+    expect(await reports.report('call')).to.equal('kept');
+    expect(ran).to.deep.equal(['kept']);
+    await app.close();
+  });
+
+  it('leaves a message when nobody can say what is left to do', async () => {
+    const store = new MemoryLocks();
+    let answers = true;
+    const real = createMemoryGuard({ clock, store });
+    const newest: Guard['newest'] = async (...args) => (answers ? real.newest(...args) : 'unknown');
+    const { app, broker, gate, reports } = service(Object.assign(createMemoryGuard({ clock, store }), { newest }));
+    const call = reports.report('old');
+    await eventually(() => expect(gate.arrivals).to.equal(1));
+    const seq = micros() + 1_000_000;
+    const claim = { ...claimOf('newcomer', seq + 1, seq), offer: { args: '[["new"],{}]' } };
+    expect(await real.claimRunning(RECORD, claim)).to.include({ outcome: 'held', offered: true });
+    answers = false;
+    const closing = app.close();
+    gate.open();
+    expect(await call).to.equal('old');
+    await closing;
+    expect(broker.ready('tasks')).to.equal(1);
+    const { owner, phase, args } = store.read(RECORD, clock.now())!;
+    expect([owner === undefined, phase, args?.args]).to.deep.equal([false, 'queued', '[["new"],{}]']);
   });
 });

@@ -8,7 +8,7 @@ export const HAND_OVERS = [
     'confirm',
     'a producer confirms',
     'client/client',
-    [['void this.#track(this.#confirm(record, identity, this.#delay(call) + unique.ttl));', '']],
+    [['void this.#track(this.#confirm(record, identity, this.#ttl(call, unique)));', '']],
     integration('enqueue', 'publishes one message for two calls'),
     SIMULATION,
   ),
@@ -16,7 +16,7 @@ export const HAND_OVERS = [
     'confirm',
     'for the delay and the ttl',
     'client/client',
-    [['this.#delay(call) + unique.ttl', 'unique.ttl']],
+    [['const wait = this.#delay(call) + ttl;', 'const wait = ttl;']],
     integration('enqueue', 'lives at least delay and ttl'),
   ),
   without(
@@ -25,11 +25,18 @@ export const HAND_OVERS = [
     'client/client',
     [
       [
-        'void this.#track(this.#confirm(record, identity, this.#delay(call) + unique.ttl));',
-        'void this.#confirm(record, identity, this.#delay(call) + unique.ttl);',
+        'void this.#track(this.#confirm(record, identity, this.#ttl(call, unique)));',
+        'void this.#confirm(record, identity, this.#ttl(call, unique));',
       ],
     ],
     spec('integration/chosen-moments', 'is the confirm'),
+  ),
+  without(
+    'confirm',
+    'what the broker drops by itself keeps its key no longer',
+    'client/client',
+    [['return Math.min(wait, Math.max(1, call.expires - this.#parts.clock.now()));', 'return wait;']],
+    spec('integration/passive-queue', 'in memory.*no key waits longer'),
   ),
   without(
     'abandon',
@@ -49,6 +56,46 @@ export const HAND_OVERS = [
       ],
     ],
     SIMULATION,
+  ),
+  without(
+    'run again',
+    'a plain call that is marked runs again',
+    'worker/direct-run',
+    [["if (answer === 'ok')", "if (answer === 'ok' || answer === 'marked')"]],
+    integration('direct-coalesce', 'runs again itself'),
+  ),
+  without(
+    'run again',
+    'a plain call that failed itself, too',
+    'worker/direct-run',
+    [
+      [
+        'await this.#release(lease, ending);\n        if',
+        "ending.failed ? 'ok' : await this.#release(lease, ending);\n        if",
+      ],
+    ],
+    integration('direct-coalesce', 'runs again after its own failure'),
+  ),
+  without(
+    'run again',
+    'a plain call that ends leaves the rest to a message',
+    'worker/direct-run',
+    [['await transport.publish({ queue, frame, timeout: publishTimeout });', '']],
+    integration('direct-coalesce', 'goes on as a message when the key stays hot'),
+  ),
+  without(
+    'run again',
+    'a plain call leaves a message when nobody can say what is left',
+    'worker/direct-run',
+    [['(await this.#takeNewest(lease)) && this.#kept', '((await this.#takeNewest(lease)) || true) && this.#kept']],
+    spec('worker/direct-run', 'leaves a message'),
+  ),
+  without(
+    '3, mark',
+    'a plain call offers until its arguments are taken',
+    'worker/direct-run',
+    [['return answer.offered;', 'return true;']],
+    spec('worker/direct-run', 'until the holder has taken them'),
   ),
   without(
     'run again',
