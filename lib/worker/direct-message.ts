@@ -9,21 +9,20 @@ export interface Leftover {
   /** Of the call, which has the key. */
   readonly id: string;
   readonly key: string;
-  readonly kept: KeptArguments | undefined;
+  readonly kept: KeptArguments;
   /** Epoch ms. */
   readonly now: number;
 }
 
 /** The message that goes on where a plain call ends: under the call's id, so that its key is the message's. */
 export function takeOver({ name, priority }: TaskDefinition, { id, key, kept, now }: Leftover): Frame {
-  const { seq, args } = kept ?? { seq: undefined, args: '[[],{}]' };
   const message = {
-    ...readArguments(args),
+    ...readArguments(kept.args),
     id,
     task: name,
     attempt: 1,
-    // Only its own run covers it: nobody claimed the key for these arguments.
-    lock: { key, mode: 'worker', fence: seq } as const,
+    // Their sequence was the key's during the call: whose run has newer ones began after it.
+    lock: { key, mode: 'enqueue', fence: kept.seq } as const,
     enqueuedAt: now,
     priority,
     rootId: undefined,

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { RejectTask, Task, taskContext, type TaskEvents } from 'solotask';
 import { systemClock } from '../../lib/clock.js';
-import { COALESCE, nothingIsLeft } from '../support/coalesce.js';
+import { COALESCE, gatedLoans, nothingIsLeft } from '../support/coalesce.js';
 import { eventually } from '../support/eventually.js';
 import { Gate } from '../support/gate.js';
 import { onEveryStage } from '../support/stage.js';
@@ -124,16 +124,7 @@ onEveryStage('coalesce, when runs fail or messages come late', (stage) => {
 
   // R8
   it('takes arguments that come between the refused release and the next claim', async () => {
-    const rates: number[] = [];
-    const gate = new Gate();
-    class Loans {
-      @Task({ queue: stage.queue, unique: COALESCE })
-      async recompute(loanId: number, rate: number) {
-        rates.push(rate);
-        await gate.pass();
-        return loanId;
-      }
-    }
+    const { Loans, gate, rates } = gatedLoans(stage);
     const producer = stage.app([Loans]);
     const worker = stage.app([Loans], {
       before: async (method, [, claim]) => {
@@ -153,14 +144,8 @@ onEveryStage('coalesce, when runs fail or messages come late', (stage) => {
   });
 
   it('runs again for arguments that come between the claim and the body', async () => {
-    const rates: number[] = [];
-    class Loans {
-      @Task({ queue: stage.queue, unique: COALESCE })
-      async recompute(loanId: number, rate: number) {
-        rates.push(rate);
-        return loanId;
-      }
-    }
+    const { Loans, gate, rates } = gatedLoans(stage);
+    gate.open();
     const producer = stage.app([Loans]);
     let late = true;
     const worker = stage.app([Loans], {
@@ -220,14 +205,8 @@ onEveryStage('coalesce, when runs fail or messages come late', (stage) => {
   }
 
   it('never makes old arguments the newest: a refused message brings its own sequence', async () => {
-    const rates: number[] = [];
-    class Loans {
-      @Task({ queue: stage.queue, unique: { ...COALESCE, ttl: 100 } })
-      async recompute(loanId: number, rate: number) {
-        rates.push(rate);
-        return loanId;
-      }
-    }
+    const { Loans, gate, rates } = gatedLoans(stage, { unique: { ...COALESCE, ttl: 100 } });
+    gate.open();
     const app = stage.app([Loans]);
     const ended = stage.count(app, 'task:succeeded');
     const coalesced: TaskEvents['task:coalesced'][] = [];

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { ShouldCompute, Task, taskContext } from 'solotask';
-import { COALESCE, nothingIsLeft } from '../support/coalesce.js';
+import { COALESCE, gatedLoans, nothingIsLeft } from '../support/coalesce.js';
 import { eventually } from '../support/eventually.js';
 import { Gate } from '../support/gate.js';
 import { onEveryStage } from '../support/stage.js';
@@ -40,16 +40,7 @@ onEveryStage('coalesce on the worker', (stage) => {
   });
 
   it('lets a message wait its turn when nobody can say whose arguments are newer', async () => {
-    const rates: number[] = [];
-    const gate = new Gate();
-    class Loans {
-      @Task({ queue: stage.queue, unique: { ...COALESCE, lease: 1_000 } })
-      async recompute(loanId: number, rate: number) {
-        rates.push(rate);
-        await gate.pass();
-        return loanId;
-      }
-    }
+    const { Loans, gate, rates } = gatedLoans(stage, { unique: { ...COALESCE, lease: 1_000 } });
     let published = 0;
     const app = stage.app([Loans], { onPublish: () => void published++ });
     const ended = stage.count(app, 'task:succeeded');
@@ -95,16 +86,7 @@ onEveryStage('coalesce on the worker', (stage) => {
   });
 
   it('hands a key over when its worker stops between two runs', async () => {
-    const rates: number[] = [];
-    const gate = new Gate();
-    class Loans {
-      @Task({ queue: stage.queue, unique: COALESCE })
-      async recompute(loanId: number, rate: number) {
-        rates.push(rate);
-        await gate.pass();
-        return loanId;
-      }
-    }
+    const { Loans, gate, rates } = gatedLoans(stage);
     const app = stage.app([Loans]);
     const worker = app.worker();
     await worker.start();

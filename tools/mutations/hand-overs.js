@@ -68,12 +68,7 @@ export const HAND_OVERS = [
     'run again',
     'a plain call that failed itself, too',
     'worker/direct-run',
-    [
-      [
-        'await this.#release(lease, ending);\n        if',
-        "ending.failed ? 'ok' : await this.#release(lease, ending);\n        if",
-      ],
-    ],
+    [["failed ? 'marked' : await", "failed ? 'marked' : ending.failed ? 'ok' : await"]],
     integration('direct-coalesce', 'runs again after its own failure'),
   ),
   without(
@@ -87,14 +82,28 @@ export const HAND_OVERS = [
     'run again',
     'a plain call leaves a message when nobody can say what is left',
     'worker/direct-run',
-    [['(await this.#takeNewest(lease)) && this.#kept', '((await this.#takeNewest(lease)) || true) && this.#kept']],
-    spec('worker/direct-run', 'leaves a message'),
+    [['if (known && kept.seq', 'if (kept.seq']],
+    spec('worker/direct-run', 'leaves a message when nobody can say'),
+  ),
+  without(
+    'run again',
+    'a plain call that loses its key leaves one too',
+    'worker/direct-run',
+    [['if (!(await this.#handOver(grant)))', '']],
+    spec('worker/direct-run', 'leaves a message for what it was handed'),
+  ),
+  without(
+    'done',
+    'what a plain call leaves is covered by newer arguments',
+    'worker/direct-message',
+    [["mode: 'enqueue'", "mode: 'worker'"]],
+    spec('worker/direct-run', 'that does not run'),
   ),
   without(
     '3, mark',
     'a plain call offers until its arguments are taken',
-    'worker/direct-run',
-    [['return answer.offered;', 'return true;']],
+    'worker/direct-claim',
+    [[': answer.offered;', ': true;']],
     spec('worker/direct-run', 'until the holder has taken them'),
   ),
   without(
