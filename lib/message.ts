@@ -53,6 +53,8 @@ export interface MessageHead {
   readonly expires: number | undefined;
   readonly rootId: string | undefined;
   readonly parentId: string | undefined;
+  /** How long a body may run, ms, by a foreign sender's wish; our own tasks have theirs in their code. */
+  readonly timeLimit: number | undefined;
   /** The sender asks that the result be not kept. */
   readonly ignoreResult: boolean;
 }
@@ -76,6 +78,8 @@ export interface TaskMessage extends MessageBody {
   readonly expires?: number | undefined;
   /** ms after which the broker drops it, whoever consumes; for Celery's queues only. @default never */
   readonly expiration?: number | undefined;
+  /** How long its body may run, for a Celery worker, ms: until its signal fires, and until it is ended. @default none */
+  readonly timeLimit?: { readonly soft: number; readonly hard: number | undefined } | undefined;
   readonly rootId: string | undefined;
   readonly parentId: string | undefined;
   /** The caller's own headers; names that the wire format uses are refused. */

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import { resolve } from 'node:path';
 import type { App } from '../app/app.js';
 import type { AppWorker } from '../app/worker-handle.js';
 import { pause, systemClock } from '../clock.js';
@@ -73,7 +74,8 @@ function workerOf(app: App, options: RunOptions): AppWorker {
   const queues = queuesOf(app, options);
   const { concurrency, prefetch } = options;
   try {
-    return app.worker({ queues, ...(concurrency && { concurrency }), ...(prefetch && { prefetch }) });
+    const threads = { module: resolve(options.app) };
+    return app.worker({ queues, threads, ...(concurrency && { concurrency }), ...(prefetch && { prefetch }) });
   } catch (thrown) {
     // The tasks are resolved by now: only the flags can be wrong.
     throw new UsageError(toError(thrown).message, thrown);

@@ -9,14 +9,17 @@ import type { Signals } from '../signals.js';
 import type { Delivery, Subscription, Transport } from '../transport.js';
 import { AckPolicy } from './ack-policy.js';
 import { Claimer } from './claim.js';
-import { Executor, type Instances } from './executor.js';
+import type { Instances } from './body.js';
+import { Executor } from './executor.js';
 import { Herald } from './herald.js';
+import { LoopWatch } from './loop-watch.js';
 import type { Outcome } from './outcome.js';
 import type { ResultBackend } from '../result-backend.js';
 import { ResultKeeper } from './result-keeper.js';
 import { readDelivery, type Run } from './run.js';
 import { Seat, type SeatParts } from './seat.js';
 import { Slots } from './slots.js';
+import { ThreadPool, type ThreadSettings } from './thread-pool.js';
 
 /** What a worker works with. */
 export interface WorkerParts {
@@ -34,6 +37,8 @@ export interface WorkerParts {
   readonly app: object;
   /** In `inspect`; others may have the same. */
   readonly name: string;
+  /** Undefined: no task wants a thread, or all run on the main one. */
+  readonly threads?: ThreadSettings | undefined;
 }
 
 /** How a worker is set up. */
@@ -44,6 +49,21 @@ export interface WorkerOptions {
   readonly concurrency?: number;
   /** Deliveries per queue that are not settled. Those above the concurrency wait for locks. @default concurrency + 10 */
   readonly prefetch?: number;
+  /** For tasks with `thread: true`. */
+  readonly threads?: ThreadOptions;
+}
+
+/** The threads of a worker. */
+export interface ThreadOptions {
+  /**
+   * The module that exports the app: a file URL, or a path. Each thread loads it. `task-worker` knows it; in code it has
+   * to be said.
+   */
+  readonly module?: string | URL;
+  /** Threads at once; each takes a core. @default the concurrency, and not more than the machine has cores */
+  readonly size?: number;
+  /** Of the heap of each, MiB; a task that needs more fails with a `ThreadCrashedError`. @default what Node gives it */
+  readonly memory?: number;
 }
 
 /** The settings with their defaults, checked. */
@@ -53,7 +73,7 @@ export interface WorkerSettings {
   readonly prefetch: number;
 }
 
-const KNOWN = ['queues', 'concurrency', 'prefetch'] as const;
+const KNOWN = ['queues', 'concurrency', 'prefetch', 'threads'] as const;
 const MOST = 65_535;
 
 /** Checks what `app.worker()` was given. @throws ConfigError */
@@ -74,6 +94,8 @@ export class Worker {
   readonly #policy: AckPolicy;
   readonly #seats: SeatParts;
   readonly #herald: Herald;
+  readonly #threads: ThreadPool | undefined;
+  readonly #watch: LoopWatch | undefined;
   readonly #runs = new Map<Run, Promise<void>>();
   readonly #subscriptions: Subscription[] = [];
   /** What still came while the consumers were being cancelled. */
@@ -94,7 +116,12 @@ export class Worker {
     const waitingRoom = { free: settings.prefetch - settings.concurrency };
     this.#seats = { clock: parts.clock, slots: new Slots(settings.concurrency), waitingRoom, draining };
     const keeper = new ResultKeeper(parts);
-    this.#executor = new Executor({ ...parts, draining, keeper, claimer: new Claimer({ ...parts, draining }) });
+    const threads = parts.threads && new ThreadPool({ ...parts, draining }, parts.threads);
+    const watch = LoopWatch.of(parts, () => this.#runs.keys());
+    const claimer = new Claimer({ ...parts, draining });
+    this.#executor = new Executor({ ...parts, draining, keeper, claimer, threads, watch });
+    this.#threads = threads;
+    this.#watch = watch;
     this.#policy = new AckPolicy({ ...parts, draining, keeper });
     const { presence } = parts.guard;
     this.#herald = new Herald({ ...parts, ...settings, presence, runs: () => this.#runs.keys() });
@@ -124,6 +151,7 @@ export class Worker {
     }
     if (this.#draining.signal.aborted) return;
     this.#herald.start();
+    this.#watch?.start();
     signals.emit('worker:ready', { queues, concurrency });
   }
 
@@ -175,6 +203,8 @@ export class Worker {
     await this.#settled();
     this.#hurry.abort();
     await quiet;
+    this.#watch?.stop();
+    await this.#threads?.close();
     await this.#herald.end();
     this.#parts.signals.emit('worker:stopped', { aborted: count });
     return { aborted: count };
