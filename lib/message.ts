@@ -76,8 +76,6 @@ export interface TaskMessage extends MessageBody {
   readonly priority: number | undefined;
   /** Epoch ms after which a worker drops it. @default never */
   readonly expires?: number | undefined;
-  /** ms after which the broker drops it, whoever consumes; for Celery's queues only. @default never */
-  readonly expiration?: number | undefined;
   /** How long its body may run, for a Celery worker, ms: until its signal fires, and until it is ended. @default none */
   readonly timeLimit?: { readonly soft: number; readonly hard: number | undefined } | undefined;
   readonly rootId: string | undefined;

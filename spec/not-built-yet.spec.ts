@@ -28,7 +28,6 @@ const line = (...args: string[]): unknown => readCommandLine(['-a', 'app.js', ..
 /** What asks for each thing that the README says is not built: by the beginning of its line there. */
 const ASKED: Readonly<Record<string, readonly (() => unknown)[]>> = {
   '`@Task`': [() => declare({ onConnectionLoss: 'finish' })],
-  '`app.send`': [() => withApp((app) => app.send('x', { queue: 'theirs', delay: '1m', expires: '1h' }))],
   'a plain call': [
     () =>
       withApp((app) =>

@@ -1,5 +1,4 @@
-import { setMaxListeners } from 'node:events';
-import { appSettings, type AppOptions, type AppSettings } from './app-options.js';
+import { appSettings, idlePriorities, type AppOptions, type AppSettings } from './app-options.js';
 import { appOf, bind, prefer, unbind } from './binding.js';
 import { batchSettings, callSettings, type BatchOptions, type CallOptions } from './call-options.js';
 import { sendSettings, type SendOptions } from './send-options.js';
@@ -46,6 +45,7 @@ type AnyRunner = TransactionRunner<[], unknown, unknown>;
 export class App {
   readonly [APP] = 1;
   readonly #signals = new Signals();
+  /** Those that were started and not stopped. */
   readonly #workers = new Set<WorkerHandle>();
   /** Plain calls under way. */
   readonly #calls = new Set<Promise<unknown>>();
@@ -69,8 +69,6 @@ export class App {
     this.#clock = clock;
     const submit = async (call: Call): Promise<Receipt> => (await this.#reach()).client.submit(call);
     this.#transactions = new Transactions({ clock, signals: this.#signals, submit });
-    // Each result that is waited for listens; Node takes more than ten for a leak, and prints so.
-    setMaxListeners(0, this.#closing.signal);
     bind(this);
   }
 
@@ -109,7 +107,8 @@ export class App {
 
   /** What is allowed and probably not meant, a sentence each. */
   get warnings(): readonly string[] {
-    return this.#resolve().warnings;
+    const { definitions, warnings } = this.#resolve();
+    return [...warnings, ...idlePriorities(definitions, this.#settings.queues)];
   }
 
   /** Whether `services` has this class, itself or by an instance. */
@@ -177,7 +176,7 @@ export class App {
    */
   async send(name: string, options: SendOptions = {}): Promise<Receipt> {
     const task = checkName(name, 'the task name of app.send', 255);
-    const settings = sendSettings(options, { registry: this.#resolve(), ...this.#settings }, task, this.#clock.now());
+    const settings = sendSettings(options, this.#resolve(), task, this.#clock.now());
     this.#refuseClosed();
     return this.#submit(prepareNamed(this.#clock, task, settings));
   }
@@ -208,11 +207,10 @@ export class App {
   /** A worker of this app's tasks, not started. @throws ConfigError */
   worker(options: WorkerOptions = {}): AppWorker {
     refuseWorkerInThread();
-    const registry = this.#resolve();
-    const settings = workerSettings(options, registry);
+    const settings = workerSettings(options, this.#resolve());
     // Under test a body in a thread would see none of the test's objects.
-    const threads = this.#rehearsal ? undefined : threadsOf(options.threads, settings, registry);
-    const handle = new WorkerHandle(settings, async () => {
+    const threads = this.#rehearsal ? undefined : threadsOf(options.threads, settings, this.#resolve());
+    const make = async (): Promise<Worker> => {
       const links = await this.#open();
       const { namespace, publishTimeout } = this.#settings;
       const parts = {
@@ -224,9 +222,8 @@ export class App {
         publishTimeout,
       };
       return new Worker({ ...parts, threads: threads?.(this.addresses) }, settings);
-    });
-    this.#workers.add(handle);
-    return handle;
+    };
+    return new WorkerHandle(settings, make, this.#workers);
   }
 
   /** What operators look at and mend: dead letters, locks, queues, workers. Opens the links. */

@@ -32,8 +32,8 @@ export interface ExecutorParts extends ExpiryParts, BodyParts {
 /** Below this a delivery that is not due waits here, ms; else the broker keeps it. */
 const SHORT_DELAY = 1_000;
 
-const GIVEN_BACK = new TaskError('GIVEN_BACK', 'the message went back to the queue before its body began');
-const OVERDUE: Ending = { error: GIVEN_BACK, value: undefined };
+/** Of a body that goes on after its abort: it has no end yet. */
+const OVERDUE: Ending = { error: undefined, value: undefined };
 
 /** Takes one delivery through its steps. Each step either ends it with an outcome or lets it pass. */
 export class Executor {
@@ -84,18 +84,17 @@ export class Executor {
   #fitToRun(run: Run): Outcome | undefined {
     run.lease?.check();
     const { delivery, problem, aborted } = run;
-    if (delivery.stale) return { kind: 'aborted', error: aborted ?? GIVEN_BACK };
-    if (aborted !== undefined) return { kind: 'aborted', error: aborted };
+    if (delivery.stale || aborted !== undefined) return { kind: 'returned' };
     return problem && { kind: 'dead', code: codeOf(problem), error: problem };
   }
 
   async #body(run: Run): Promise<Outcome> {
     const definition = run.definition as TaskDefinition;
     const threads = definition.thread ? this.#parts.threads : undefined;
-    if (threads !== undefined && !(await threads.take(run))) return notBegun(run);
+    if (threads !== undefined && !(await threads.take(run))) return { kind: 'returned' };
     if (!definition.acksLate && !(await ackedFirst(run))) {
       threads?.leave();
-      return notBegun(run);
+      return { kind: 'returned' };
     }
     run.begin(this.#parts.clock.monotonic());
     const fence = run.lease?.identity.fence;
@@ -115,24 +114,23 @@ export class Executor {
     return callBody(this.#parts, definition, run.args, new RunContext(run, signals));
   }
 
-  #overdue(run: Run, body: Promise<Ending>): Promise<'overdue'> {
+  #overdue(run: Run, body: Promise<Ending>): Promise<Ending> {
     return new Promise((resolve) => {
       run.onAbort = () => {
-        const timer = this.#parts.clock.after(graceOf(run), () => resolve('overdue'));
+        const timer = this.#parts.clock.after(graceOf(run), () => resolve(OVERDUE));
         void body.then(() => timer.cancel());
       };
     });
   }
 
-  #judge(run: Run, definition: TaskDefinition, ending: Ending | 'overdue'): Outcome {
-    const { error: own, value, final } = ending === 'overdue' ? OVERDUE : ending;
-    const error = run.aborted ?? run.timedOut ?? own;
-    if (error === undefined) return this.#success(run, value);
+  #judge(run: Run, definition: TaskDefinition, ending: Ending): Outcome {
+    const error = run.aborted ?? run.timedOut ?? ending.error;
+    if (error === undefined) return this.#success(run, ending.value);
     this.#failed(run, error);
-    if (ending === 'overdue') return { kind: 'overdue', error };
+    if (ending === OVERDUE) return { kind: 'overdue', error };
     // What an aborted body returned or threw counts for nothing: it may have ended early because it was asked to.
-    if (run.aborted !== undefined) return { kind: 'aborted', error };
-    if (final === true) return { kind: 'dead', code: codeOf(error), error };
+    if (run.aborted !== undefined) return { kind: 'aborted' };
+    if (ending.final === true) return { kind: 'dead', code: codeOf(error), error };
     return this.#afterFailure(run, definition.retry, error);
   }
 
@@ -171,8 +169,6 @@ export class Executor {
     }
   }
 }
-
-const notBegun = (run: Run): Outcome => ({ kind: 'aborted', error: run.aborted ?? GIVEN_BACK });
 
 const codeOf = (error: Error): string => (error instanceof TaskError ? error.code : 'FAILED');
 

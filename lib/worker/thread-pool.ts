@@ -1,5 +1,5 @@
 import type { Piscina } from 'piscina';
-import { pause, type Clock } from '../clock.js';
+import { onAbort, pause, type Clock } from '../clock.js';
 import type { ResultBackend } from '../result-backend.js';
 import type { Signals } from '../signals.js';
 import type { Ending, Run } from './run.js';
@@ -27,7 +27,7 @@ export interface ThreadPoolParts {
   readonly draining: AbortSignal;
 }
 
-/** How long the threads' apps may take to close, ms. */
+/** How long the threads' apps may take to close, and the threads to end, ms. */
 const CLOSE_TIME = 2_000;
 
 /** The threads of one worker: made when they are first needed, then kept; one run in each at a time. */
@@ -48,6 +48,7 @@ export class ThreadPool {
     const { draining } = this.#parts;
     const granted = this.#slots.take();
     if (granted !== undefined) await first(granted, [draining, run.signal]);
+    run.lease?.check();
     if (run.aborted === undefined && !draining.aborted) return true;
     void (granted ?? Promise.resolve()).then(() => this.leave());
     return false;
@@ -79,10 +80,14 @@ export class ThreadPool {
   async close(): Promise<void> {
     const pool = await this.#pool;
     if (pool === undefined) return;
-    const closing = Promise.allSettled(pool.threads.map(() => pool.run(undefined, { name: 'close' })));
-    const closed = new AbortController();
-    await Promise.race([closing.then(() => closed.abort()), pause(this.#parts.clock, CLOSE_TIME, closed.signal)]);
-    await pool.destroy();
+    await this.#atMost(Promise.allSettled(pool.threads.map(() => pool.run(undefined, { name: 'close' }))));
+    // Native code that does not come back keeps its thread from ending.
+    await this.#atMost(pool.destroy());
+  }
+
+  async #atMost(work: Promise<unknown>): Promise<void> {
+    const done = new AbortController();
+    await Promise.race([work.then(() => done.abort()), pause(this.#parts.clock, CLOSE_TIME, done.signal)]);
   }
 
   async #open(): Promise<Piscina> {
@@ -109,12 +114,11 @@ export class ThreadPool {
 /** Resolves with the promise, or as soon as one of the signals aborts. */
 function first(promise: Promise<void>, signals: readonly AbortSignal[]): Promise<void> {
   return new Promise((resolve) => {
-    const wake = (): void => {
-      for (const signal of signals) signal.removeEventListener('abort', wake);
+    const forget = signals.map((signal) => onAbort(signal, resolve));
+    if (signals.some(({ aborted }) => aborted)) resolve();
+    void promise.then(() => {
       resolve();
-    };
-    for (const signal of signals) signal.addEventListener('abort', wake);
-    if (signals.some(({ aborted }) => aborted)) wake();
-    void promise.then(wake);
+      for (const one of forget) one();
+    });
   });
 }

@@ -200,6 +200,19 @@ describe('a task with thread: true', () => {
     }).timeout(30_000);
   }
 
+  it('hears by its signal that its key is lost, and goes back', async () => {
+    const one = await play();
+    const { id } = await one.app.tasks(one.Heavy).hold(1, 'heed');
+    await hears(one, 'task:log');
+    const { locks } = await one.app.inspector();
+    const holder = await locks.show('Heavy.hold hold:1');
+    if (holder === undefined) throw new Error('nobody holds the key');
+    expect(await locks.remove(holder)).to.equal('removed');
+    expect((await hears(one, 'task:log', 2))[1]).to.deep.include({ data: { code: 'LEASE_LOST' } });
+    expect((await hears(one, 'task:failed'))[0]?.error).to.have.property('code', 'LEASE_LOST');
+    expect((await hears(one, 'task:started', 2))[1]).to.include({ id, redelivered: true, attempt: 1 });
+  }).timeout(30_000);
+
   // wire.md: computation in a worker thread
   it('keeps heartbeats and renewals alive: 10 s of computation with a heartbeat of 2 s are one run', async () => {
     const one = await play({ broker: `${testAmqpUrl()}?heartbeat=2` });
