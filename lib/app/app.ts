@@ -24,7 +24,8 @@ import { answerDirectCalls, type DirectCall } from '../declarations/guarded-meth
 import { coalesces, recordName } from '../declarations/uniqueness.js';
 import type { ThreadParts } from '../worker/thread-body.js';
 import { DirectRun } from '../worker/direct-run.js';
-import { Worker, workerSettings, type WorkerOptions } from '../worker/worker.js';
+import { Worker } from '../worker/worker.js';
+import { workerSettings, type WorkerOptions } from '../worker/worker-settings.js';
 import { WorkerHandle, type AppWorker } from './worker-handle.js';
 
 /** By this symbol `task-worker` knows an app, whichever copy of the package made it. */

@@ -8,7 +8,7 @@ import { ConfigError } from '../errors.js';
 import { checkInteger, checkOptions, wrong } from '../options.js';
 import type { ThreadData } from '../worker/thread-messages.js';
 import type { ThreadSettings } from '../worker/thread-pool.js';
-import type { ThreadOptions, WorkerSettings } from '../worker/worker.js';
+import type { ThreadOptions, WorkerSettings } from '../worker/worker-settings.js';
 
 /** By this symbol a thread speaks to the app that its module exports. */
 export const IN_THREAD = Symbol.for('solotask.inThread');

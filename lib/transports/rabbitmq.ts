@@ -7,6 +7,7 @@ import type {
   Pull,
   QueueDeclaration,
   QueueFigures,
+  Relaying,
   Subscription,
   Transport,
   TransportEvents,
@@ -120,7 +121,7 @@ class RabbitTransport implements Transport {
     return consumer;
   }
 
-  async relay(): Promise<Subscription> {
+  async relay(): Promise<Relaying> {
     const queue = dueName(this.#namespace);
     const publish: Publisher['publish'] = (outgoing, over) => this.#publisher.publish(outgoing, over);
     const expired: RelaySettings['expired'] = (...gone) => this.#events.expired?.(...gone);
@@ -132,6 +133,7 @@ class RabbitTransport implements Transport {
         await consumer.cancel();
         await relay.close();
       },
+      busy: async () => relay.busy || (await this.figures(queue)).ready > 0,
     };
     this.#relays.add(subscription);
     return subscription;

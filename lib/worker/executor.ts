@@ -21,6 +21,8 @@ export interface ExecutorParts extends ExpiryParts, BodyParts {
   readonly signals: Signals;
   readonly claimer: Claimer;
   readonly keeper: ResultKeeper;
+  /** Asked right before a body begins; false: its worker has run as many as it may. */
+  readonly mayBegin: () => boolean;
   /** Aborts when the worker takes no more work: nothing begins any more. */
   readonly draining: AbortSignal;
   /** For tasks with `thread: true`; undefined: they run on the main thread as well. */
@@ -92,7 +94,7 @@ export class Executor {
     const definition = run.definition as TaskDefinition;
     const threads = definition.thread ? this.#parts.threads : undefined;
     if (threads !== undefined && !(await threads.take(run))) return { kind: 'returned' };
-    if (!definition.acksLate && !(await ackedFirst(run))) {
+    if (!this.#parts.mayBegin() || (!definition.acksLate && !(await ackedFirst(run)))) {
       threads?.leave();
       return { kind: 'returned' };
     }

@@ -1,11 +1,17 @@
 import { pause, type Clock } from '../clock.js';
-import { ClosedError, DeliveryLostError, toError, WorkerStoppedError } from '../errors.js';
+import {
+  BrokerUnavailableError,
+  ClosedError,
+  DeliveryLostError,
+  toError,
+  UnroutableError,
+  WorkerStoppedError,
+} from '../errors.js';
 import type { FenceSource } from '../fence.js';
 import type { Guard } from '../guard.js';
-import { checkInteger, checkOptions, wrong } from '../options.js';
 import type { Registry } from '../declarations/registry.js';
 import type { Signals } from '../signals.js';
-import type { Delivery, Subscription, Transport } from '../transport.js';
+import type { Delivery, Relaying, Subscription, Transport } from '../transport.js';
 import { AckPolicy } from './ack-policy.js';
 import { Claimer } from './claim.js';
 import type { Instances } from './body.js';
@@ -19,6 +25,7 @@ import { readDelivery, type Run } from './run.js';
 import { Seat, type SeatParts } from './seat.js';
 import { Slots } from './slots.js';
 import { ThreadPool, type ThreadSettings } from './thread-pool.js';
+import type { WorkerSettings } from './worker-settings.js';
 
 /** What a worker works with. */
 export interface WorkerParts {
@@ -40,50 +47,8 @@ export interface WorkerParts {
   readonly threads?: ThreadSettings | undefined;
 }
 
-/** How a worker is set up. */
-export interface WorkerOptions {
-  /** @default every queue of the app's tasks */
-  readonly queues?: readonly string[];
-  /** Bodies that run at once, over all queues. @default 10 */
-  readonly concurrency?: number;
-  /** Deliveries per queue that are not settled. Those above the concurrency wait for locks. @default concurrency + 10 */
-  readonly prefetch?: number;
-  /** For tasks with `thread: true`. */
-  readonly threads?: ThreadOptions;
-}
-
-/** The threads of a worker. */
-export interface ThreadOptions {
-  /**
-   * The module that exports the app: a file URL, or a path. Each thread loads it. `task-worker` knows it; in code it has
-   * to be said.
-   */
-  readonly module?: string | URL;
-  /** Threads at once; each takes a core. @default the concurrency, and not more than the machine has cores */
-  readonly size?: number;
-  /** Of the heap of each, MiB; a task that needs more fails with a `ThreadCrashedError`. @default what Node gives it */
-  readonly memory?: number;
-}
-
-/** The settings with their defaults, checked. */
-export interface WorkerSettings {
-  readonly queues: readonly string[];
-  readonly concurrency: number;
-  readonly prefetch: number;
-}
-
-const KNOWN = ['queues', 'concurrency', 'prefetch', 'threads'] as const;
-const MOST = 65_535;
-
-/** Checks what `app.worker()` was given. @throws ConfigError */
-export function workerSettings(options: WorkerOptions, registry: Registry): WorkerSettings {
-  checkOptions(options, KNOWN, 'a worker');
-  const queues = options.queues ?? [...new Set(registry.definitions.map(({ queue }) => queue))];
-  const concurrency = checkInteger(options.concurrency ?? 10, 'concurrency of a worker', 1, MOST - 10);
-  const prefetch = checkInteger(options.prefetch ?? concurrency + 10, 'prefetch of a worker', concurrency, MOST);
-  if (queues.length === 0) throw wrong('queues of a worker', queues, 'at least one queue');
-  return { queues, concurrency, prefetch };
-}
+/** ms between two looks at queues that are to be drained. */
+const LOOK = 250;
 
 /** Consumes queues and runs tasks: start, quiet, stop. */
 export class Worker {
@@ -91,12 +56,19 @@ export class Worker {
   readonly #parts: WorkerParts;
   readonly #executor: Executor;
   readonly #policy: AckPolicy;
-  readonly #seats: SeatParts;
+  readonly #slots: readonly Slots[];
+  /** By queue. */
+  readonly #seats: ReadonlyMap<string, SeatParts>;
   readonly #herald: Herald;
   readonly #threads: ThreadPool | undefined;
   readonly #watch: LoopWatch | undefined;
   readonly #runs = new Map<Run, Promise<void>>();
   readonly #subscriptions: Subscription[] = [];
+  #relay: Relaying | undefined;
+  /** Deliveries so far. */
+  #taken = 0;
+  /** Bodies that may still begin. */
+  #left: number;
   /** What still came while the consumers were being cancelled. */
   readonly #late: Delivery[] = [];
   readonly #draining = new AbortController();
@@ -109,14 +81,24 @@ export class Worker {
   constructor(parts: WorkerParts, settings: WorkerSettings) {
     this.#parts = parts;
     this.settings = settings;
+    this.#left = settings.maxTasks;
     const draining = this.#draining.signal;
-    const waitingRoom = { free: settings.prefetch - settings.concurrency };
-    this.#seats = { clock: parts.clock, slots: new Slots(settings.concurrency), waitingRoom, draining };
+    const rooms = settings.lanes.map((lane) => ({ slots: new Slots(lane.concurrency), ...lane }));
+    this.#slots = rooms.map(({ slots }) => slots);
+    this.#seats = new Map(
+      rooms.flatMap(({ queues, slots, prefetch, concurrency }) =>
+        queues.map((queue) => {
+          const waitingRoom = { free: prefetch - concurrency };
+          return [queue, { clock: parts.clock, slots: slots.line(), waitingRoom, draining }] as const;
+        }),
+      ),
+    );
     const keeper = new ResultKeeper(parts);
     const threads = parts.threads && new ThreadPool({ ...parts, draining }, parts.threads);
     const watch = LoopWatch.of(parts, () => this.#runs.keys());
+    const mayBegin = (): boolean => this.#mayBegin();
     const claimer = new Claimer({ ...parts, draining });
-    this.#executor = new Executor({ ...parts, draining, keeper, claimer, threads, watch });
+    this.#executor = new Executor({ ...parts, draining, keeper, mayBegin, claimer, threads, watch });
     this.#threads = threads;
     this.#watch = watch;
     this.#policy = new AckPolicy({ ...parts, draining, keeper });
@@ -137,11 +119,13 @@ export class Worker {
 
   async #start(): Promise<void> {
     const { transport, signals } = this.#parts;
-    const { queues, concurrency, prefetch } = this.settings;
+    const { queues, concurrency, lanes } = this.settings;
     const handler = { deliver: (delivery: Delivery) => this.#take(delivery), lost: () => this.#lost() };
     try {
-      await this.#attach(() => transport.relay());
-      for (const queue of queues) await this.#attach(() => transport.consume(queue, prefetch, handler));
+      await this.#attach(async () => (this.#relay = await transport.relay()));
+      for (const { queues: shared, prefetch } of lanes) {
+        for (const queue of shared) await this.#attach(() => transport.consume(queue, prefetch, handler));
+      }
     } catch (error) {
       await this.quiet();
       throw error;
@@ -169,7 +153,7 @@ export class Worker {
     this.#draining.abort();
     await this.#detach();
     for (const run of this.#runs.keys()) if (run.stage === 'waiting') run.delivery.requeue();
-    this.#seats.slots.open();
+    for (const slots of this.#slots) slots.open();
     this.#parts.signals.emit('worker:quiet', { running: this.#runs.size });
   }
 
@@ -196,7 +180,7 @@ export class Worker {
     // A broker that does not answer the cancel must not keep the bodies from hearing of the stop.
     const stopped = (): Error => new WorkerStoppedError('the worker stops, and the time to finish has passed');
     const count = inTime === true ? 0 : this.#abortAll(() => true, stopped);
-    this.#seats.slots.open();
+    for (const slots of this.#slots) slots.open();
     await this.#settled();
     this.#hurry.abort();
     await quiet;
@@ -213,7 +197,46 @@ export class Worker {
     return true;
   }
 
+  /**
+   * Resolves when nothing is left to do: two looks in a row find nothing ready in its queues, nothing on the way to them
+   * that is due, and nothing in hand. What falls due later (retries, delays) and what others have in hand are not waited
+   * for. Once it takes no more work: when what ran has ended.
+   */
+  async drained(): Promise<void> {
+    for (let seen = -1; ;) {
+      await this.#settled();
+      if (this.#draining.signal.aborted) break;
+      const empty = (await this.#isEmpty()) && this.#runs.size === 0;
+      if (empty && seen === this.#taken) return;
+      seen = empty ? this.#taken : -1;
+      await pause(this.#parts.clock, LOOK, this.#draining.signal);
+    }
+    await this.quiet();
+    await this.#settled();
+  }
+
+  /** Not as long as the broker does not say. */
+  async #isEmpty(): Promise<boolean> {
+    const { transport } = this.#parts;
+    try {
+      const figures = await Promise.all(this.settings.queues.map((queue) => transport.figures(queue)));
+      return figures.every(({ ready }) => ready === 0) && (await this.#relay?.busy()) === false;
+    } catch (error) {
+      const away = error instanceof BrokerUnavailableError || error instanceof UnroutableError;
+      if (away || this.#draining.signal.aborted) return false;
+      throw error;
+    }
+  }
+
+  #mayBegin(): boolean {
+    if (this.#left === 0) return false;
+    this.#left--;
+    if (this.#left === 0) void this.quiet();
+    return true;
+  }
+
   #take(delivery: Delivery): void {
+    this.#taken++;
     if (this.#draining.signal.aborted) {
       this.#late.push(delivery);
       return;
@@ -223,7 +246,7 @@ export class Worker {
   }
 
   async #process(run: Run): Promise<void> {
-    const seat = new Seat(this.#seats);
+    const seat = new Seat(this.#seats.get(run.delivery.queue) as SeatParts);
     const broken = (error: unknown): Promise<Outcome> => this.#broken(run, error);
     let outcome = await this.#executor.execute(run, seat).catch(broken);
     while ((await this.#policy.settle(run, outcome).catch(broken)) === 'again') {
