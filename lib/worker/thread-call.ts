@@ -11,14 +11,16 @@ import { packError, unpackEnding, unpackEvent, type Abort, type Job, type Thread
 export interface ThreadCallParts {
   readonly clock: Clock;
   readonly signals: Signals;
-  /** Resolves when the job has ended, rejects when its thread has. */
-  readonly post: (job: Job) => Promise<unknown>;
+  /** Resolves when the job has ended, rejects when its thread has, or `signal` aborts: no thread takes it any more. */
+  readonly post: (job: Job, signal: AbortSignal) => Promise<unknown>;
   /** The thread of that id. */
   readonly find: (id: number) => Worker | undefined;
 }
 
 /** How long a thread may take to load the app, ms. */
 const LOAD_TIME = 60_000;
+/** After a loop that stood still, timers come before messages: a thread may have said hello meanwhile, ms. */
+const MOMENT = 50;
 
 /** One run in a thread, as the main thread sees it: it has the run's lease and delivery, and can end the thread. */
 export class ThreadCall {
@@ -32,6 +34,8 @@ export class ThreadCall {
   #exit: Promise<unknown> | undefined;
   /** To be ended as soon as it is known. */
   #doomed = false;
+  /** Takes the job back from the pool. */
+  readonly #withdrawal = new AbortController();
   #loaded = false;
   #ended: (ending: Ending) => void = () => {};
 
@@ -54,7 +58,7 @@ export class ThreadCall {
     if (signal.aborted) abort();
     else signal.addEventListener('abort', abort, { once: true });
     try {
-      await this.#parts.post(this.#job(keeps));
+      await this.#parts.post(this.#job(keeps), this.#withdrawal.signal);
       return await ended;
     } catch (error) {
       await this.#exit;
@@ -111,7 +115,13 @@ export class ThreadCall {
 
   #end(): void {
     this.#doomed = true;
-    void this.#thread?.terminate();
+    if (this.#thread === undefined) this.#later(MOMENT, () => this.#withdraw());
+    else void this.#thread.terminate();
+  }
+
+  /** No thread has begun with it: they die as they start, or what another task left behind computes in this one. */
+  #withdraw(): void {
+    if (this.#thread === undefined) this.#withdrawal.abort();
   }
 
   #later(ms: number, act: () => unknown): void {

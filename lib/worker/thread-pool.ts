@@ -65,7 +65,8 @@ export class ThreadPool {
       const pool = await (this.#pool ??= this.#open());
       const parts = {
         ...this.#parts,
-        post: (job: Job): Promise<unknown> => pool.run(job, { transferList: [job.port] }),
+        post: (job: Job, signal: AbortSignal) =>
+          pool.run(job, { transferList: [job.port], signal }) as Promise<unknown>,
         find: (id: number) => pool.threads.find(({ threadId }) => threadId === id),
       };
       return await new ThreadCall(run, parts, began).ending(
