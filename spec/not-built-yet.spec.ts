@@ -17,11 +17,7 @@ const line = (...args: string[]): unknown => readCommandLine(['-a', 'app.js', ..
 
 /** What asks for each thing that the README says is not built: by the beginning of its line there. */
 const ASKED: Readonly<Record<string, readonly (() => unknown)[]>> = {
-  '`@Task`': [
-    () => declare({ timeLimit: '1m' }),
-    () => declare({ thread: true }),
-    () => declare({ onConnectionLoss: 'finish' }),
-  ],
+  '`@Task`': [() => declare({ onConnectionLoss: 'finish' })],
   '`task-worker`': [() => line('--health-port', '80')],
 };
 
@@ -59,7 +55,7 @@ describe('what the README says is not built yet', () => {
     );
     for (const ask of Object.values(ASKED).flat())
       expect(await refusal(ask), String(ask)).to.be.instanceOf(NotYetError);
-    for (const option of ['timeLimit', 'thread', 'onConnectionLoss', '--health-port']) {
+    for (const option of ['onConnectionLoss', '--health-port']) {
       expect(LISTED.join('\n')).to.contain(option);
     }
   });
@@ -71,7 +67,7 @@ describe('what the README says is not built yet', () => {
         .map(async (ask) => (await refusal(ask)).stack ?? ''),
     );
     const found = places();
-    expect(found).to.have.length.above(3);
+    expect(found).to.have.length.above(2);
     expect(found.filter((place) => !stacks.some((stack) => stack.includes(`/${place}:`)))).to.deep.equal([]);
   });
 

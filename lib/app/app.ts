@@ -18,14 +18,16 @@ import { Inspector } from '../inspector/inspector.js';
 import { Registry } from '../declarations/registry.js';
 import { Signals, type EventName, type Listener } from '../signals.js';
 import { REHEARSE, type Rehearsal } from './rehearsal.js';
+import { IN_THREAD, refuseMemoryInThread, refuseWorkerInThread, threadsOf } from './threads.js';
 import { makeStub, type ReceiptOf, type Stub } from './stub.js';
 import type { Class, TaskDefinition } from '../task-definition.js';
 import { answerDirectCalls, type DirectCall } from '../declarations/guarded-method.js';
 import { pack } from '../declarations/payload.js';
 import { coalesces, recordName } from '../declarations/uniqueness.js';
+import type { ThreadParts } from '../worker/thread-body.js';
 import { DirectRun } from '../worker/direct-run.js';
 import { Worker } from '../worker/worker.js';
-import { workerSettings, type WorkerOptions, type WorkerSettings } from '../worker/worker-settings.js';
+import { workerSettings, type WorkerOptions } from '../worker/worker-settings.js';
 import { WorkerHandle, type AppWorker } from './worker-handle.js';
 
 /** By this symbol `task-worker` knows an app, whichever copy of the package made it. */
@@ -207,23 +209,24 @@ export class App {
 
   /** A worker of this app's tasks, not started. @throws ConfigError */
   worker(options: WorkerOptions = {}): AppWorker {
-    const make = async (settings: WorkerSettings): Promise<Worker> => {
-      const registry = this.#resolve();
+    refuseWorkerInThread();
+    const settings = workerSettings(options, this.#resolve());
+    // Under test a body in a thread would see none of the test's objects.
+    const threads = this.#rehearsal ? undefined : threadsOf(options.threads, settings, this.#resolve());
+    const make = async (): Promise<Worker> => {
       const links = await this.#open();
-      const instances = (this.#instances ??= new Instances(this.#settings.services(), this.#settings.container));
       const { namespace, publishTimeout } = this.#settings;
       const parts = {
         ...links,
+        ...this.#bodies(),
         clock: this.#clock,
         signals: this.#signals,
-        registry,
-        instances,
         namespace,
         publishTimeout,
       };
-      return new Worker({ ...parts, app: this }, settings);
+      return new Worker({ ...parts, threads: threads?.(this.addresses) }, settings);
     };
-    return new WorkerHandle(workerSettings(options, this.#resolve()), make, this.#workers);
+    return new WorkerHandle(settings, make, this.#workers);
   }
 
   /** What operators look at and mend: dead letters, locks, queues, workers. Opens the links. */
@@ -241,6 +244,21 @@ export class App {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /**
+   * For a thread of a worker, which runs the bodies of this app and has its events told on the main thread.
+   * @internal
+   */
+  [IN_THREAD](tell: (event: EventName, payload: object) => void): ThreadParts {
+    this.#signals.divert(tell);
+    return this.#bodies();
+  }
+
+  /** What bodies are called with: one instance of each class, whatever the number of workers. */
+  #bodies(): ThreadParts {
+    this.#instances ??= new Instances(this.#settings.services(), this.#settings.container);
+    return { registry: this.#resolve(), instances: this.#instances, app: this };
   }
 
   async #close(): Promise<void> {
@@ -325,7 +343,10 @@ export class App {
     const closed = this.#closing.signal;
     const shared = { settings: this.#settings, clock: this.#clock, signals: this.#signals, rehearsal: this.#rehearsal };
     const parts = { ...shared, name, closed };
-    const opening = Promise.resolve().then(() => openLinks({ ...parts, registry: this.#resolve() }, timeout));
+    const opening = Promise.resolve().then(() => {
+      refuseMemoryInThread(this.#settings);
+      return openLinks({ ...parts, registry: this.#resolve() }, timeout);
+    });
     opening.then(
       ({ client }) => (this.#client = client),
       () => (this.#links = undefined),
