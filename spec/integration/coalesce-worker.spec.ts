@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { ShouldCompute, Task, taskContext } from 'solotask';
-import { COALESCE, gatedLoans, nothingIsLeft } from '../support/coalesce.js';
+import { COALESCE, firstRuns, gatedLoans, nothingIsLeft } from '../support/coalesce.js';
 import { eventually } from '../support/eventually.js';
 import { Gate } from '../support/gate.js';
 import { onEveryStage } from '../support/stage.js';
@@ -45,9 +45,7 @@ onEveryStage('coalesce on the worker', (stage) => {
     const app = stage.app([Loans], { onPublish: () => void published++ });
     const ended = stage.count(app, 'task:succeeded');
     const dropped = stage.count(app, 'task:coalesced', 'task:discarded');
-    await app.worker().start();
-    await app.tasks(Loans).recompute(1, 1);
-    await eventually(() => expect(gate.arrivals).to.equal(1));
+    await firstRuns(app, { Loans, gate });
     // A foreign message has no sequence.
     await stage.publish({
       properties: { contentType: 'application/json', contentEncoding: 'utf-8', correlationId: 'foreign' },
@@ -75,9 +73,7 @@ onEveryStage('coalesce on the worker', (stage) => {
     }
     const app = stage.app([Loans]);
     const ended = stage.count(app, 'task:succeeded');
-    await app.worker().start();
-    await app.tasks(Loans).recompute(1, 1);
-    await eventually(() => expect(gate.arrivals).to.equal(1));
+    await firstRuns(app, { Loans, gate });
     await app.tasks(Loans).recompute(1, 2);
     gate.open();
     await eventually(() => expect(ended.total).to.equal(2));

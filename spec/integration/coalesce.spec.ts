@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { Task, taskContext, tasks, type TaskEvents } from 'solotask';
 import { systemClock } from '../../lib/clock.js';
-import { COALESCE, gatedLoans, nothingIsLeft } from '../support/coalesce.js';
+import { COALESCE, firstRuns, gatedLoans, nothingIsLeft } from '../support/coalesce.js';
 import { eventually } from '../support/eventually.js';
 import { Gate } from '../support/gate.js';
 import { onEveryStage } from '../support/stage.js';
@@ -24,9 +24,7 @@ onEveryStage('coalesce, while the holder waits or runs', (stage) => {
     const events: TaskEvents['task:coalesced'][] = [];
     app.on('task:coalesced', (event) => events.push(event));
     const ended = stage.count(app, 'task:succeeded');
-    await app.worker().start();
-    const first = await app.tasks(Loans).recompute(1, 1);
-    await eventually(() => expect(gate.arrivals).to.equal(1));
+    const first = await firstRuns(app, { Loans, gate });
     const second = await app.tasks(Loans).recompute(1, 2);
     expect(second).to.include({ status: 'coalesced', id: first.id, key: 'loan:1' });
     expect(second.holder).to.deep.equal({ id: first.id, phase: 'running' });
@@ -51,9 +49,7 @@ onEveryStage('coalesce, while the holder waits or runs', (stage) => {
     const { Loans, gate, rates } = gatedLoans(stage);
     const app = stage.app([Loans]);
     const ended = stage.count(app, 'task:succeeded');
-    await app.worker().start();
-    await app.tasks(Loans).recompute(1, 1);
-    await eventually(() => expect(gate.arrivals).to.equal(1));
+    await firstRuns(app, { Loans, gate });
     for (const rate of [2, 3, 4]) await app.tasks(Loans).recompute(1, rate);
     gate.open();
     await eventually(() => expect(ended.total).to.equal(2));

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { Task, type TaskOptions } from 'solotask';
+import { Task, type App, type TaskOptions } from 'solotask';
 import { eventually } from './eventually.js';
 import { Gate } from './gate.js';
 import type { Stage } from './stage.js';
@@ -20,6 +20,14 @@ export function gatedLoans(stage: Stage, options: TaskOptions = {}) {
     }
   }
   return { Loans, gate, rates };
+}
+
+/** A worker runs the first task, with rate 1, as far as the gate. */
+export async function firstRuns(app: App, { Loans, gate }: Pick<ReturnType<typeof gatedLoans>, 'Loans' | 'gate'>) {
+  await app.worker().start();
+  const first = await app.tasks(Loans).recompute(1, 1);
+  await eventually(() => expect(gate.arrivals).to.equal(1));
+  return first;
 }
 
 /** After a last run: nothing waits, nobody has the key, no arguments are kept. */
