@@ -37,7 +37,7 @@ export interface RabbitSettings {
 /** Deliveries that the relay has in hand at a time. Most are gone at once; some wait up to a second. */
 const RELAY_PREFETCH = 1_000;
 /** ms that a request without a timeout of its own waits for a link, and for answers on one channel or another. */
-const REQUEST_TIMEOUT = 40_000;
+const REQUEST_TIMEOUT = 35_000;
 /** ms; twenty quorum queues at once, on a machine that is busy. */
 const DELAYS_TIMEOUT = 120_000;
 const SILENT: TransportEvents = { connected() {}, disconnected() {}, blocked() {} };
