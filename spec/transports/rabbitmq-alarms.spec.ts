@@ -5,6 +5,7 @@ import { BrokerUnavailableError, PublishOutcomeUnknownError } from '../../lib/er
 import type { Transport } from '../../lib/transport.js';
 import { parseAddress } from '../../lib/transports/rabbitmq-address.js';
 import { onThrowAwayChannel } from '../../lib/transports/rabbitmq-channel.js';
+import { createRabbitTransport } from '../../lib/transports/rabbitmq.js';
 import { Link } from '../../lib/transports/rabbitmq-link.js';
 import { Publisher } from '../../lib/transports/rabbitmq-publisher.js';
 import { declareDelays, rungName } from '../../lib/transports/rabbitmq-topology.js';
@@ -97,6 +98,23 @@ describe('a RabbitMQ transport whose broker raises an alarm', () => {
       await server.ctl('set_vm_memory_high_watermark', '0.6');
       await publish(TIMEOUT);
       expect(plain.health()).to.deep.equal({ publish: 'up', consume: 'up', reason: undefined });
+    });
+
+    it('is not taken for a silence: what was sent before is not sent again, however late its confirm', async () => {
+      let skipped = 0;
+      const clock = { ...systemClock, monotonic: () => systemClock.monotonic() + skipped };
+      const patient = createRabbitTransport({ url: server.url, namespace, clock, connectionName: 'spec' });
+      await patient.connect(TIMEOUT);
+      await server.ctl('set_vm_memory_high_watermark', 'absolute', '1');
+      const first = patient.publish({ queue, frame: frameOf(), timeout: 600_000 });
+      await eventually(() => expect(patient.health().publish).to.equal('blocked'));
+      skipped = 60_000;
+      // Its time is up only after the look at the confirms.
+      await rejection(patient.publish({ queue, frame: frameOf(), timeout: 500 }));
+      await server.ctl('set_vm_memory_high_watermark', '0.6');
+      await first;
+      expect((await plain.figures(queue)).ready).to.equal(1);
+      await patient.close();
     });
 
     it('keeps so many messages waiting, and refuses more at once', async () => {
