@@ -41,12 +41,7 @@ const ASKED: Readonly<Record<string, readonly (() => unknown)[]>> = {
         ),
       ),
   ],
-  '`task-worker`': [
-    () => line('--once'),
-    () => line('--max-tasks', '3'),
-    () => line('--health-port', '80'),
-    () => line('-q', 'fast:20'),
-  ],
+  '`task-worker`': [() => line('--once'), () => line('--max-tasks', '3'), () => line('-q', 'fast:20')],
 };
 
 /** The lines of the README's section, as one text each. */
@@ -83,7 +78,7 @@ describe('what the README says is not built yet', () => {
     );
     for (const ask of Object.values(ASKED).flat())
       expect(await refusal(ask), String(ask)).to.be.instanceOf(NotYetError);
-    for (const option of ['timeLimit', 'thread', 'onConnectionLoss', '--once', '--max-tasks', '--health-port', '-q']) {
+    for (const option of ['timeLimit', 'thread', 'onConnectionLoss', '--once', '--max-tasks', '-q']) {
       expect(LISTED.join('\n')).to.contain(option);
     }
   });

@@ -12,9 +12,11 @@ import { Transactions, type TransactionBody, type TransactionRunner } from '../c
 import { systemClock, type Clock } from '../clock.js';
 import { ClosedError, ConfigError, NotYetError } from '../errors.js';
 import { checkName, wrong } from '../options.js';
+import { healthOf, Vitals, type Health } from '../health.js';
 import { Instances } from './instances.js';
 import { closeLinks, openLinks, type Links } from './links.js';
 import { Inspector } from '../inspector/inspector.js';
+import { openMetrics, type Metrics } from '../metrics.js';
 import { Registry } from '../declarations/registry.js';
 import { Signals, type EventName, type Listener } from '../signals.js';
 import { REHEARSE, type Rehearsal } from './rehearsal.js';
@@ -47,6 +49,7 @@ export class App {
   readonly #workers = new Set<WorkerHandle>();
   /** Plain calls under way. */
   readonly #calls = new Set<Promise<unknown>>();
+  readonly #vitals = new Vitals(this.#signals);
   readonly #transactions: Transactions;
   #settings: AppSettings;
   #clock: Clock;
@@ -57,6 +60,7 @@ export class App {
   #links: Promise<Links> | undefined;
   /** Once the links are open. */
   #client: Client | undefined;
+  #metrics: Promise<Metrics> | undefined;
   readonly #closing = new AbortController();
   #closed: Promise<void> | undefined;
   /** Nothing that was begun before the close is waited for any more. */
@@ -231,6 +235,25 @@ export class App {
     const links = await this.#open();
     const { namespace, publishTimeout } = this.#settings;
     return new Inspector({ ...links, clock: this.#clock, signals: this.#signals, registry, namespace, publishTimeout });
+  }
+
+  /** Whether work gets done here, and why not: for a readiness probe. Asks nobody. */
+  health(): Health {
+    const workers = [...this.#workers].map(({ state }) => state);
+    return healthOf(this.#vitals, { opened: this.#client !== undefined, closed: this.#closed !== undefined, workers });
+  }
+
+  /** What Prometheus reads. Counts from the first call on, so make it at the start; gives the same each time. */
+  async metrics(): Promise<Metrics> {
+    return (this.#metrics ??= openMetrics({
+      clock: this.#clock,
+      signals: this.#signals,
+      vitals: this.#vitals,
+      definitions: this.definitions,
+      ready: () => this.health().ready,
+      bodies: () => [...this.#workers].flatMap(({ bodies }) => bodies),
+      figures: async (queue) => (await this.#links)?.transport.figures(queue),
+    }));
   }
 
   /** Refuses new work, stops its workers, flushes what is on its way, closes the links. The process can end then. */

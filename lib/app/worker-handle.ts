@@ -1,8 +1,16 @@
 import { ClosedError } from '../errors.js';
+import type { RunEvent } from '../signals.js';
 import type { Worker, WorkerSettings } from '../worker/worker.js';
+
+/**
+ * How a worker stands. `new`: not started. `starting`: its links are opened, or its consumers attached. `ready`: all of
+ * them are attached. `detached`: one was lost, and is being re-established. `draining`: it takes no more work.
+ */
+export type WorkerState = 'new' | 'starting' | 'ready' | 'detached' | 'draining' | 'stopped';
 
 /** A worker of an app. `start`, `quiet` and `stop` as in docs/internals.md. */
 export interface AppWorker {
+  readonly state: WorkerState;
   readonly settings: WorkerSettings;
   /** Deliveries under way. */
   readonly running: number;
@@ -17,6 +25,7 @@ export class WorkerHandle implements AppWorker {
   readonly #make: (settings: WorkerSettings) => Promise<Worker>;
   #worker: Promise<Worker> | undefined;
   #live: Worker | undefined;
+  #stopped = false;
 
   constructor(settings: WorkerSettings, make: (settings: WorkerSettings) => Promise<Worker>) {
     this.settings = settings;
@@ -25,6 +34,17 @@ export class WorkerHandle implements AppWorker {
 
   get running(): number {
     return this.#live?.running ?? 0;
+  }
+
+  /** The runs whose body is under way. */
+  get bodies(): readonly RunEvent[] {
+    return this.#live?.bodies ?? [];
+  }
+
+  get state(): WorkerState {
+    if (this.#stopped) return 'stopped';
+    if (this.#worker === undefined) return 'new';
+    return this.#live?.state ?? 'starting';
   }
 
   async start(): Promise<void> {
@@ -44,7 +64,9 @@ export class WorkerHandle implements AppWorker {
   }
 
   async stop(options?: { timeout?: number }): Promise<{ aborted: number }> {
-    return (await (await this.#started())?.stop(options)) ?? { aborted: 0 };
+    const end = (await (await this.#started())?.stop(options)) ?? { aborted: 0 };
+    this.#stopped = true;
+    return end;
   }
 
   #started(): Promise<Worker | undefined> {

@@ -5,7 +5,15 @@ import { EXIT, UsageError } from './exit.js';
 import type { InspectOptions } from './list.js';
 import { addOperatorCommands, OPERATOR_COMMANDS, type OperatorWish } from './operator-commands.js';
 import { appOption, named, option } from './app-option.js';
-import { countValue, durationValue, levelValue, queuesValue, textValue, type LogThreshold } from './option-values.js';
+import {
+  countValue,
+  durationValue,
+  levelValue,
+  portValue,
+  queuesValue,
+  textValue,
+  type LogThreshold,
+} from './option-values.js';
 
 /** Options of `run`, as the flags and the environment gave them. */
 export interface RunOptions {
@@ -19,6 +27,8 @@ export interface RunOptions {
   readonly shutdownTimeout: number;
   /** ms */
   readonly connectTimeout: number;
+  /** Undefined: no probes. 0: any. */
+  readonly healthPort: number | undefined;
   readonly logLevel: LogThreshold;
   /** Undefined: by whether stdout is a terminal. */
   readonly logFormat: 'json' | 'pretty' | undefined;
@@ -33,7 +43,7 @@ export type Wish =
 
 const COMMANDS = ['run', 'list', 'check', ...OPERATOR_COMMANDS, 'help'];
 /** Documented, and refused until built. */
-const LATER_OPTIONS = ['--once', '--max-tasks <n>', '--health-port <port>'];
+const LATER_OPTIONS = ['--once', '--max-tasks <n>'];
 
 /** Reads the command line and the environment's `TASK_WORKER_…`. @throws UsageError, NotYetError */
 export function readCommandLine(args: readonly string[], version: string): Wish {
@@ -100,6 +110,7 @@ const DEFAULTS: Omit<RunOptions, 'app'> = {
   name: '%h-%p',
   shutdownTimeout: 25_000,
   connectTimeout: 30_000,
+  healthPort: undefined,
   logLevel: 'info',
   logFormat: undefined,
 };
@@ -118,6 +129,7 @@ function runOptions(): Option[] {
       'how long to wait for RabbitMQ and Redis at start (default: 30s)',
       durationValue,
     ),
+    option('--health-port <port>', 'serve /livez, /readyz and /metrics there (default: not at all)', portValue),
     option('-l, --log-level <level>', 'trace, debug, info, warn, error, fatal, silent (default: info)', levelValue).env(
       'LOG_LEVEL',
     ),

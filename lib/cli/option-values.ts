@@ -19,6 +19,12 @@ export const countValue = given((text) => {
   throw new InvalidArgumentError('It takes a whole number from 1 to 65535.');
 });
 
+/** 0: any that is free. */
+export const portValue = given((text) => {
+  if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text);
+  throw new InvalidArgumentError('It takes a port from 0 to 65535; 0 takes any that is free.');
+});
+
 /** Milliseconds from `25s`, `500ms` or a bare number of milliseconds. */
 export const durationValue = given((text) => {
   try {

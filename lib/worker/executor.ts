@@ -5,6 +5,7 @@ import { backoff } from '../declarations/retry-policy.js';
 import type { Signals } from '../signals.js';
 import { Entry, runInScope } from '../task-context.js';
 import type { RetryPolicy, TaskDefinition } from '../task-definition.js';
+import type { Span, Tracing } from '../tracing.js';
 import type { Claimer } from './claim.js';
 import { expired, type ExpiryParts } from './expiry.js';
 import type { Outcome } from './outcome.js';
@@ -24,6 +25,8 @@ export interface ExecutorParts extends ExpiryParts {
   readonly claimer: Claimer;
   readonly keeper: ResultKeeper;
   readonly instances: Instances;
+  /** Undefined without OpenTelemetry. */
+  readonly tracing?: Tracing | undefined;
   /** Aborts when the worker takes no more work: nothing begins any more. */
   readonly draining: AbortSignal;
   /** The app of the run, for `tasks(Class)` inside a body. */
@@ -63,9 +66,19 @@ export class Executor {
 
   async #keyed(run: Run, seat: Seat): Promise<Outcome> {
     const { claimer } = this.#parts;
-    return (
-      (await claimer.claim(run, seat)) ?? (await claimer.newest(run)) ?? this.#fitToRun(run) ?? (await this.#body(run))
-    );
+    const refused = await claimer.claim(run, seat);
+    if (refused !== undefined) return this.#refused(run, refused);
+    return (await claimer.newest(run)) ?? this.#fitToRun(run) ?? (await this.#body(run));
+  }
+
+  /** The trace of a message that ends here says so; that of one which only waits goes on. */
+  #refused(run: Run, outcome: Outcome): Outcome {
+    const holder = dropped(outcome);
+    if (holder !== undefined) {
+      const span = this.#parts.tracing?.process(run);
+      span?.end({ 'solotask.outcome': outcome.kind, 'solotask.holder.id': holder });
+    }
+    return outcome;
   }
 
   /** A short wait needs no room of its own: it holds neither a seat nor a lock, and the prefetch bounds it. */
@@ -95,24 +108,32 @@ export class Executor {
   async #body(run: Run): Promise<Outcome> {
     const definition = run.definition as TaskDefinition;
     if (!definition.acksLate && !(await ackedFirst(run))) return { kind: 'aborted', error: run.aborted ?? GIVEN_BACK };
-    run.begin(this.#parts.clock.monotonic());
+    const { clock, signals, tracing } = this.#parts;
+    run.begin(clock.monotonic());
+    const { rerun, claimSeconds, delivery } = run;
     const fence = run.lease?.identity.fence;
-    this.#parts.signals.emit('task:started', { redelivered: run.delivery.redelivered, fence, ...run.event() });
-    run.body = this.#call(run, definition);
+    const waitSeconds = run.waitSeconds(clock.now());
+    const { redelivered } = delivery;
+    signals.emit('task:started', { redelivered, fence, rerun, waitSeconds, claimSeconds, ...run.event() });
+    const span = tracing?.process(run);
+    run.body = this.#call(run, definition, span);
     const ending = await Promise.race([run.body, this.#overdue(run, run.body)]);
     run.stage = 'settling';
-    return this.#judge(run, definition, ending);
+    const outcome = this.#judge(run, definition, ending);
+    span?.end({ 'solotask.outcome': outcome.kind }, 'error' in outcome ? outcome.error : run.aborted);
+    return outcome;
   }
 
   /** Never rejects: what the body threw is its ending. */
-  async #call(run: Run, definition: TaskDefinition): Promise<Ending> {
+  async #call(run: Run, definition: TaskDefinition, span: Span | undefined): Promise<Ending> {
     const { signals, instances, app } = this.#parts;
     try {
       const service = await instances.of(definition);
       const method = Reflect.get(service, definition.method) as (...args: unknown[]) => unknown;
       const entry = new Entry(definition.service, definition.method);
       const scope = { context: new RunContext(run, signals), app, entry };
-      const value = await runInScope(scope, () => Reflect.apply(method, service, run.args));
+      const body = (): unknown => Reflect.apply(method, service, run.args);
+      const value = await runInScope(scope, span === undefined ? body : () => span.run(body));
       return { error: undefined, value };
     } catch (thrown) {
       return { error: toError(thrown), value: undefined };
@@ -170,6 +191,12 @@ export class Executor {
       return { kind: 'dead', code: 'CONFIG', error: toError(wrong) };
     }
   }
+}
+
+/** The id of the task for which a message is dropped; undefined when it is not. */
+function dropped(outcome: Outcome): string | undefined {
+  if (outcome.kind === 'covered') return outcome.id;
+  return outcome.kind === 'discarded' || outcome.kind === 'coalesced' ? outcome.holder.owner : undefined;
 }
 
 /**

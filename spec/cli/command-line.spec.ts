@@ -32,6 +32,7 @@ describe('the command line of task-worker', () => {
         name: '%h-%p',
         shutdownTimeout: 25_000,
         connectTimeout: 30_000,
+        healthPort: undefined,
         logLevel: 'info',
         logFormat: undefined,
       },
@@ -41,7 +42,7 @@ describe('the command line of task-worker', () => {
 
   it('reads every flag of run', () => {
     const flags =
-      '-q a,b -x c -c 3 --prefetch 9 -n w%p --shutdown-timeout 1m --connect-timeout 500 -l WARN --log-format json';
+      '-q a,b -x c -c 3 --prefetch 9 -n w%p --shutdown-timeout 1m --connect-timeout 500 --health-port 0 -l WARN --log-format json';
     expect(read('-a', 'app.js', ...flags.split(' '))).to.have.deep.property('options', {
       app: 'app.js',
       queues: ['a', 'b'],
@@ -51,6 +52,7 @@ describe('the command line of task-worker', () => {
       name: 'w%p',
       shutdownTimeout: 60_000,
       connectTimeout: 500,
+      healthPort: 0,
       logLevel: 'warn',
       logFormat: 'json',
     });
@@ -81,7 +83,7 @@ describe('the command line of task-worker', () => {
   });
 
   it('refuses what is not built yet, and never ignores it', () => {
-    const later = ['--once', '--max-tasks 3', '--health-port 80', '-q fast:20,slow:2'];
+    const later = ['--once', '--max-tasks 3', '-q fast:20,slow:2'];
     for (const flags of later) {
       expect(refusal('-a', 'app.js', ...flags.split(' ')), flags).to.be.instanceOf(NotYetError);
     }

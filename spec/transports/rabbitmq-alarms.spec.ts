@@ -66,9 +66,11 @@ describe('a RabbitMQ transport whose broker raises an alarm', () => {
     await server.ctl('set_vm_memory_high_watermark', 'absolute', '1');
     const receipt = app.tasks(Loans).recompute(1);
     await eventually(() => expect(told).to.deep.equal([[true, 'low on memory']]));
+    expect(app.health()).to.deep.equal({ ready: false, reasons: ['RabbitMQ takes no messages: low on memory'] });
     await server.ctl('set_vm_memory_high_watermark', '0.6');
     expect(await receipt).to.include({ status: 'enqueued' });
     await eventually(() => expect(told.at(-1)).to.deep.equal([false, undefined]));
+    expect(app.health()).to.deep.equal({ ready: true, reasons: [] });
   });
 });
 
