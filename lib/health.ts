@@ -12,7 +12,7 @@ export interface Condition {
   /** Its links have been opened. */
   readonly opened: boolean;
   readonly closed: boolean;
-  /** How each of its workers stands. */
+  /** How each of its workers stands that was started and has not stopped. */
   readonly workers: readonly string[];
 }
 
@@ -58,18 +58,16 @@ export class Vitals {
 
 /** Why a worker in such a state takes no work. */
 const WORKERS: Readonly<Record<string, string>> = {
-  new: 'a worker has not been started',
   starting: 'a worker is starting',
   detached: 'a worker has lost a consumer, and is attaching it again',
   draining: 'a worker is stopping and takes no more work',
 };
 
-/** The health of an app. A worker that has ended is nobody's trouble while another one is there. */
+/** The health of an app. */
 export function healthOf(vitals: Vitals, { opened, closed, workers }: Condition): Health {
   if (closed) return { ready: false, reasons: ['the app is closed'] };
   if (!opened) return { ready: false, reasons: ['the app is not connected yet: connect() or the first use does it'] };
   const troubles = workers.flatMap((state) => WORKERS[state] ?? []);
-  const over = workers.length > 0 && workers.every((state) => state === 'stopped') ? ['the worker has stopped'] : [];
-  const reasons = [...vitals.troubles, ...new Set(troubles), ...over];
+  const reasons = [...vitals.troubles, ...new Set(troubles)];
   return { ready: reasons.length === 0, reasons };
 }

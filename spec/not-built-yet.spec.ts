@@ -32,7 +32,6 @@ const ASKED: Readonly<Record<string, readonly (() => unknown)[]>> = {
     () => declare({ thread: true }),
     () => declare({ onConnectionLoss: 'finish' }),
   ],
-  '`app.send`': [() => withApp((app) => app.send('x', { queue: 'theirs', delay: '1m', expires: '1h' }))],
   'a plain call': [
     () =>
       withApp((app) =>

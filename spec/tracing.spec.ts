@@ -1,6 +1,6 @@
 import { context, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
-import { W3CTraceContextPropagator } from '@opentelemetry/core';
+import { CompositePropagator, W3CBaggagePropagator, W3CTraceContextPropagator } from '@opentelemetry/core';
 import {
   BasicTracerProvider,
   InMemorySpanExporter,
@@ -20,7 +20,8 @@ function record(): InMemorySpanExporter {
   const exporter = new InMemorySpanExporter();
   trace.setGlobalTracerProvider(new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }));
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
-  propagation.setGlobalPropagator(new W3CTraceContextPropagator());
+  const propagators = [new W3CTraceContextPropagator(), new W3CBaggagePropagator()];
+  propagation.setGlobalPropagator(new CompositePropagator({ propagators }));
   return exporter;
 }
 
@@ -80,7 +81,12 @@ onEveryStage('the traces of an app', (stage) => {
       'messaging.operation.type': 'send',
       'solotask.receipt.status': 'enqueued',
     });
-    expect(first?.attributes['messaging.system']).to.be.oneOf(['rabbitmq', 'memory']);
+    const { 'messaging.system': system, 'server.address': host, 'server.port': port } = first?.attributes ?? {};
+    if (system === 'rabbitmq') expect(host).to.equal('127.0.0.1');
+    expect([system, typeof port]).to.be.deep.oneOf([
+      ['rabbitmq', 'number'],
+      ['memory', 'undefined'],
+    ]);
     const run = processed.find(({ attributes }) => attributes['messaging.message.id'] === id);
     expect(run?.kind).to.equal(SpanKind.CONSUMER);
     expect(run?.parentSpanContext?.spanId).to.equal(idOf(first));
@@ -206,7 +212,7 @@ onEveryStage('the traces of an app', (stage) => {
       return stage.publish({ ...frame, headers: { ...frame.headers, ...headers } });
     };
     await send({ traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' });
-    await send({ traceparent: 7 });
+    await send({ traceparent: 7, baggage: 7 });
     await send({ traceparent: 'nonsense' });
     const runs = await some(`process ${stage.queue}`, 3);
     expect(runs.map(({ parentSpanContext }) => parentSpanContext?.spanId)).to.have.members([

@@ -26,6 +26,7 @@ export const PUBLISH_HEADERS: readonly string[] = [
   'copy',
   'due',
   'due_queue',
+  'due_expires',
   'dead_code',
   'dead_reason',
   'dead_stack',

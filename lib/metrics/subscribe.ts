@@ -16,7 +16,7 @@ type RunOutcome = 'succeeded' | 'failed' | 'aborted';
 const OUTCOMES: readonly RunOutcome[] = ['succeeded', 'failed', 'aborted'];
 
 /** Why a run was ended from outside: it is delivered again, and its body has not failed. */
-const ABORTS: ReadonlySet<unknown> = new Set(['LEASE_LOST', 'DELIVERY_LOST', 'WORKER_STOPPED', 'GIVEN_BACK']);
+const ABORTS: ReadonlySet<unknown> = new Set(['LEASE_LOST', 'DELIVERY_LOST', 'WORKER_STOPPED']);
 
 const outcomeOf = (error: Error): RunOutcome => (ABORTS.has((error as { code?: unknown }).code) ? 'aborted' : 'failed');
 
