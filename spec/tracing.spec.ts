@@ -1,6 +1,6 @@
 import { context, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
-import { CompositePropagator, W3CBaggagePropagator, W3CTraceContextPropagator } from '@opentelemetry/core';
+import { W3CTraceContextPropagator } from '@opentelemetry/core';
 import {
   BasicTracerProvider,
   InMemorySpanExporter,
@@ -10,6 +10,7 @@ import {
 import { expect } from 'chai';
 import { RetryTask, ShouldCompute, Task, taskContext } from 'solotask';
 import { encode } from '../lib/celery-protocol.js';
+import { openTracing } from '../lib/tracing.js';
 import { eventually } from './support/eventually.js';
 import { Gate } from './support/gate.js';
 import { uniqueName } from './support/servers.js';
@@ -20,8 +21,7 @@ function record(): InMemorySpanExporter {
   const exporter = new InMemorySpanExporter();
   trace.setGlobalTracerProvider(new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }));
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
-  const propagators = [new W3CTraceContextPropagator(), new W3CBaggagePropagator()];
-  propagation.setGlobalPropagator(new CompositePropagator({ propagators }));
+  propagation.setGlobalPropagator(new W3CTraceContextPropagator());
   return exporter;
 }
 
@@ -212,7 +212,7 @@ onEveryStage('the traces of an app', (stage) => {
       return stage.publish({ ...frame, headers: { ...frame.headers, ...headers } });
     };
     await send({ traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' });
-    await send({ traceparent: 7, baggage: 7 });
+    await send({ traceparent: 7 });
     await send({ traceparent: 'nonsense' });
     const runs = await some(`process ${stage.queue}`, 3);
     expect(runs.map(({ parentSpanContext }) => parentSpanContext?.spanId)).to.have.members([
@@ -234,5 +234,29 @@ onEveryStage('the traces of an app', (stage) => {
     const [message] = await stage.messages();
     expect(message?.headers).to.not.have.property('traceparent');
     expect(exporter.getFinishedSpans()).to.deep.equal([]);
+  });
+});
+
+describe('the headers of a message, to a propagator of somebody else', () => {
+  afterEach(forget);
+
+  it('are texts alone, whoever sent them, and take names that Celery can read', async () => {
+    record();
+    propagation.disable();
+    const read: (string | string[] | undefined)[] = [];
+    propagation.setGlobalPropagator({
+      inject: (_, carrier, setter) => ['b3', 'x-b3-traceid'].forEach((name) => setter.set(carrier, name, 'one')),
+      extract: (inside, carrier, getter) => {
+        for (const name of getter.keys(carrier)) read.push(getter.get(carrier, name));
+        return inside;
+      },
+      fields: () => [],
+    });
+    const tracing = await openTracing('amqps://user:secret@broker.example/');
+    const call = { task: 'recompute', queue: 'tasks', id: '1', key: undefined };
+    expect(tracing?.send(call)?.headers).to.deep.equal({ b3: 'one' });
+    const frame = { properties: {}, headers: { b3: 7, tracestate: 'two' }, body: Buffer.alloc(0) };
+    tracing?.process({ frame, rerun: 0, event: () => ({ ...call, attempt: 1 }) });
+    expect(read).to.deep.equal([undefined, 'two']);
   });
 });
