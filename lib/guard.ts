@@ -48,7 +48,7 @@ export interface RunningClaim extends Identity {
   readonly lease: number;
   /** Decides how a finished run covers this message. */
   readonly strategy: 'discard' | 'coalesce' | 'requeue';
-  /** Does not look at `done`, and clears it. */
+  /** Does not look at a `done` of its own, and clears it. */
   readonly rerun?: boolean;
   /** Epoch ms at which the message may be dropped: a waiting holder that refuses it waits as long. @default 0, never */
   readonly expires?: number | undefined;

@@ -2,8 +2,6 @@ import { expect } from 'chai';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createApp, NotYetError, ShouldCompute, Task, type App } from '../lib/index.js';
-import { readCommandLine } from '../lib/cli/command-line.js';
-import { taskWorker } from './cli/task-worker-process.js';
 import { ROOT } from './support/doc-examples.js';
 
 const declare = (options: object): unknown => {
@@ -23,8 +21,6 @@ const withApp = async (use: (app: App) => Promise<unknown>, options: object = {}
   return await use(app);
 };
 
-const line = (...args: string[]): unknown => readCommandLine(['-a', 'app.js', ...args], '1.2.3');
-
 /** What asks for each thing that the README says is not built: by the beginning of its line there. */
 const ASKED: Readonly<Record<string, readonly (() => unknown)[]>> = {
   '`@Task`': [
@@ -40,7 +36,6 @@ const ASKED: Readonly<Record<string, readonly (() => unknown)[]>> = {
         ),
       ),
   ],
-  '`task-worker`': [() => line('--once'), () => line('--max-tasks', '3'), () => line('-q', 'fast:20')],
 };
 
 /** The lines of the README's section, as one text each. */
@@ -77,7 +72,7 @@ describe('what the README says is not built yet', () => {
     );
     for (const ask of Object.values(ASKED).flat())
       expect(await refusal(ask), String(ask)).to.be.instanceOf(NotYetError);
-    for (const option of ['timeLimit', 'thread', 'onConnectionLoss', '--once', '--max-tasks', '-q']) {
+    for (const option of ['timeLimit', 'thread', 'onConnectionLoss']) {
       expect(LISTED.join('\n')).to.contain(option);
     }
   });
@@ -89,13 +84,7 @@ describe('what the README says is not built yet', () => {
         .map(async (ask) => (await refusal(ask)).stack ?? ''),
     );
     const found = places();
-    expect(found).to.have.length.above(8);
+    expect(found).to.have.length.above(3);
     expect(found.filter((place) => !stacks.some((stack) => stack.includes(`/${place}:`)))).to.deep.equal([]);
-  });
-
-  it('ends task-worker with 64 and one line', async () => {
-    const { code, stderr } = await taskWorker(['-a', 'app.js', '--once']);
-    expect(code).to.equal(64);
-    expect(stderr).to.match(/^task-worker: the option --once is not built yet.*\n$/);
   });
 });

@@ -1,6 +1,7 @@
 import { ClosedError } from '../errors.js';
 import type { RunEvent } from '../signals.js';
-import type { Worker, WorkerSettings } from '../worker/worker.js';
+import type { Worker } from '../worker/worker.js';
+import type { WorkerSettings } from '../worker/worker-settings.js';
 
 /**
  * How a worker stands. `new`: not started. `starting`: its links are opened, or its consumers attached. `ready`: all of
@@ -16,6 +17,11 @@ export interface AppWorker {
   readonly running: number;
   start(): Promise<void>;
   quiet(): Promise<void>;
+  /**
+   * Resolves when nothing is left to do: nothing ready in its queues, nothing on the way to them that is due, nothing in
+   * hand. Retries and delays that are not due are not waited for. After `quiet` (or `maxTasks`): when what ran has ended.
+   */
+  drained(): Promise<void>;
   stop(options?: { timeout?: number }): Promise<{ aborted: number }>;
 }
 
@@ -68,6 +74,10 @@ export class WorkerHandle implements AppWorker {
 
   async quiet(): Promise<void> {
     await (await this.#started())?.quiet();
+  }
+
+  async drained(): Promise<void> {
+    await (await this.#started())?.drained();
   }
 
   async stop(options?: { timeout?: number }): Promise<{ aborted: number }> {

@@ -1,5 +1,4 @@
 import { Command, CommanderError, Option } from 'commander';
-import { NotYetError } from '../errors.js';
 import { hint } from '../nearest.js';
 import { EXIT, UsageError } from './exit.js';
 import type { InspectOptions } from './list.js';
@@ -11,6 +10,8 @@ import {
   levelValue,
   portValue,
   queuesValue,
+  runsValue,
+  shareValue,
   textValue,
   type LogThreshold,
 } from './option-values.js';
@@ -18,10 +19,15 @@ import {
 /** Options of `run`, as the flags and the environment gave them. */
 export interface RunOptions {
   readonly app: string;
-  readonly queues: readonly string[] | undefined;
+  /** By name, with a concurrency of its own, or `true`. */
+  readonly queues: ReadonlyMap<string, number | true> | undefined;
   readonly excludeQueues: readonly string[] | undefined;
   readonly concurrency: number | undefined;
   readonly prefetch: number | undefined;
+  /** Ends when nothing is left to do. */
+  readonly once: boolean;
+  /** Ends after so many runs. */
+  readonly maxTasks: number | undefined;
   readonly name: string;
   /** ms */
   readonly shutdownTimeout: number;
@@ -42,10 +48,7 @@ export type Wish =
   | { readonly command: 'done' };
 
 const COMMANDS = ['run', 'list', 'check', ...OPERATOR_COMMANDS, 'help'];
-/** Documented, and refused until built. */
-const LATER_OPTIONS = ['--once', '--max-tasks <n>'];
-
-/** Reads the command line and the environment's `TASK_WORKER_…`. @throws UsageError, NotYetError */
+/** Reads the command line and the environment's `TASK_WORKER_…`. @throws UsageError */
 export function readCommandLine(args: readonly string[], version: string): Wish {
   const [first = '-'] = args;
   if (!first.startsWith('-')) checkCommand(first);
@@ -66,8 +69,6 @@ function checkCommand(word: string): void {
   if (COMMANDS.includes(word)) return;
   throw new UsageError(`there is no command '${word}'${hint(word, COMMANDS)} (commands: ${COMMANDS.join(', ')})`);
 }
-
-const notYet = (what: string, option: string): NotYetError => new NotYetError(`${what} is not built yet`, { option });
 
 function program(version: string, take: (wish: Wish) => void): Command {
   const root = new Command('task-worker')
@@ -94,9 +95,8 @@ function addInspection(root: Command, command: 'list' | 'check', text: string, t
 function addRun(root: Command, take: (wish: Wish) => void): void {
   const run = root.command('run', { isDefault: true }).description('consume (the default command)');
   for (const one of runOptions()) run.addOption(one);
-  for (const flags of LATER_OPTIONS) run.addOption(new Option(flags).hideHelp());
   run.allowExcessArguments().action((options: Partial<RunOptions>, { args }: Command) => {
-    refuseRest(args, options);
+    refuseRest(args);
     take({ command: 'run', options: { ...DEFAULTS, ...defined(options), app: named(options) } });
   });
   run.addHelpText('after', '\nEnvironment: AMQP_URL, REDIS_URL (where the app names none), NO_COLOR.');
@@ -107,6 +107,8 @@ const DEFAULTS: Omit<RunOptions, 'app'> = {
   excludeQueues: undefined,
   concurrency: undefined,
   prefetch: undefined,
+  once: false,
+  maxTasks: undefined,
   name: '%h-%p',
   shutdownTimeout: 25_000,
   connectTimeout: 30_000,
@@ -118,10 +120,16 @@ const DEFAULTS: Omit<RunOptions, 'app'> = {
 function runOptions(): Option[] {
   return [
     appOption(),
-    option('-q, --queues <names>', 'consume these queues only (a,b)', queuesValue).env('TASK_WORKER_QUEUES'),
+    option('-q, --queues <names>', 'consume these queues only (a,b:20; 20: bodies at once of its own)', shareValue).env(
+      'TASK_WORKER_QUEUES',
+    ),
     option('-x, --exclude-queues <names>', 'consume all but these queues', queuesValue),
-    option('-c, --concurrency <n>', 'bodies that run at once (default: 10)', countValue).env('TASK_WORKER_CONCURRENCY'),
+    option('-c, --concurrency <n>', 'bodies at once, of all queues without a number (default: 10)', countValue).env(
+      'TASK_WORKER_CONCURRENCY',
+    ),
     option('--prefetch <n>', 'unsettled deliveries per queue (default: concurrency + 10)', countValue),
+    new Option('--once', 'end when the queues are empty; what falls due later is not waited for'),
+    option('--max-tasks <n>', 'end after so many runs, for a supervisor that starts it anew', runsValue),
     option('-n, --name <name>', 'name in logs and on the broker; %h: host, %p: process (default: %h-%p)', textValue),
     option('--shutdown-timeout <time>', 'how long a stop waits for running tasks (default: 25s)', durationValue),
     option(
@@ -137,10 +145,8 @@ function runOptions(): Option[] {
   ];
 }
 
-/** A word that no option takes, or an option that is still to come. */
-function refuseRest([word]: readonly string[], options: object): void {
-  const later = LATER_OPTIONS.map((flags) => new Option(flags)).find((one) => one.attributeName() in options);
-  if (later !== undefined) throw notYet(`the option ${later.long}`, later.long ?? '');
+/** A word that no option takes. */
+function refuseRest([word]: readonly string[]): void {
   if (word === undefined) return;
   if (COMMANDS.includes(word)) throw new UsageError(`the command comes first: task-worker ${word} …`);
   throw new UsageError(`what does '${word}' mean? Options begin with a dash${hint(word, COMMANDS)}`);

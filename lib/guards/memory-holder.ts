@@ -64,7 +64,9 @@ export function release(
   const covered = !dead && (record.args?.seq ?? 0) <= seq;
   const free = freed(record, Math.max(fence, record.floor), covered ? undefined : record.args);
   const done = { ...free, done: { fence, seq, id: owner, dead } };
-  return ok(dead || keep === 0 ? done : { ...done, owner, phase: 'kept', deadline: now + keep });
+  if (dead || keep === 0) return ok(done);
+  // A floor may differ between nodes, and a holder's fence may not: it is evidence.
+  return ok({ ...done, owner, phase: 'kept', deadline: now + keep, fence, floor: record.floor });
 }
 
 /** scripts/abandon.lua */

@@ -99,7 +99,7 @@ export class AckPolicy {
   async #finish(run: Run, value: unknown): Promise<'again' | undefined> {
     await this.#parts.keeper.succeeded(run, value);
     const answer = await this.#release(run, false);
-    if (answer !== 'ok' && answer !== 'marked') return this.#putBack(run);
+    if (undecided(run, answer)) return this.#putBack(run);
     if (answer === 'ok') run.delivery.ack();
     const seconds = run.seconds(this.#parts.clock);
     this.#parts.signals.emit('task:succeeded', { seconds, recovered: false, ...run.event() });
@@ -178,7 +178,7 @@ export class AckPolicy {
     }
     await this.#parts.keeper.failed(run, error);
     const answer = await this.#release(run, true);
-    if (answer !== 'ok' && answer !== 'marked') return this.#putBack(run);
+    if (undecided(run, answer)) return this.#putBack(run);
     if (answer === 'ok') delivery.ack();
     this.#parts.signals.emit('task:dead', { ...run.event(), code, error });
     return answer === 'marked' ? this.#again(run) : undefined;
@@ -272,3 +272,6 @@ export class AckPolicy {
     return answer;
   }
 }
+
+/** Whether the run counts is not known: its message goes back. After an early ack there is none, and what ended is over. */
+const undecided = (run: Run, answer: HoldAnswer): boolean => answer !== 'ok' && answer !== 'marked' && !ackedEarly(run);

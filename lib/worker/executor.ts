@@ -27,6 +27,8 @@ export interface ExecutorParts extends ExpiryParts {
   readonly instances: Instances;
   /** Undefined without OpenTelemetry. */
   readonly tracing?: Tracing | undefined;
+  /** Asked right before a body begins; false: its worker has run as many as it may. */
+  readonly mayBegin: () => boolean;
   /** Aborts when the worker takes no more work: nothing begins any more. */
   readonly draining: AbortSignal;
   /** The app of the run, for `tasks(Class)` inside a body. */
@@ -105,6 +107,7 @@ export class Executor {
   }
 
   async #body(run: Run): Promise<Outcome> {
+    if (!this.#parts.mayBegin()) return { kind: 'returned' };
     const definition = run.definition as TaskDefinition;
     if (!definition.acksLate && !(await ackedFirst(run))) return { kind: 'returned' };
     const { clock, signals, tracing } = this.#parts;

@@ -1,10 +1,10 @@
 import { pause, type Clock } from '../clock.js';
-import type { Slots } from './slots.js';
+import type { Places } from './slots.js';
 
-/** What the seats of one worker share. */
+/** What the seats of one queue share. */
 export interface SeatParts {
   readonly clock: Clock;
-  readonly slots: Slots;
+  readonly slots: Places;
   /** How many deliveries may wait for a lock at once, outside the concurrency. */
   readonly waitingRoom: { free: number };
   /** Aborts when the worker takes no more work: nobody waits any longer then. */

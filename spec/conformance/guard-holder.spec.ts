@@ -164,6 +164,14 @@ overGuards((bed) => {
       const { floor, fence: rest } = await bed.record();
       expect([rest, floor]).to.deep.equal([fence + 100, 0]);
     });
+
+    it('that keeps the key keeps its fence, too, for a floor may differ from node to node', async () => {
+      const { fence } = await bed.run('a');
+      await bed.guard.abandon(bed.key, { owner: 'b', fence: fence + 100 });
+      await bed.guard.release(bed.key, { owner: 'a', fence }, { seq: 0, dead: false, keep: 30_000 });
+      const { floor, fence: kept } = await bed.record();
+      expect([kept, floor]).to.deep.equal([fence, fence + 100]);
+    });
   });
 
   describe('abandon', () => {
