@@ -15,10 +15,15 @@ export interface Holder {
   readonly seq: number;
 }
 
-/** One accepted claim: the task and the fence it was accepted with. Nobody else has both. */
+/** One accepted claim: the task and the fence it was accepted with. */
 export interface Identity {
   readonly owner: string;
   readonly fence: number;
+  /**
+   * Of a running claim: two workers with deliveries of one task may propose one fence, and the one that is refused must
+   * not abandon the other's run.
+   */
+  readonly nonce?: string | undefined;
 }
 
 /** Arguments offered to the holder of a key (`coalesce`): JSON text of `[args, kwargs]`. */

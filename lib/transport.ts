@@ -99,6 +99,20 @@ export interface TransportEvents {
   expired?(frame: Frame, queue: string, expires: number): void;
 }
 
+/**
+ * How a link to the broker stands. `blocked`: an alarm, and the broker takes no messages. `refused`: the broker refuses the
+ * login, and nobody tries again.
+ */
+export type LinkState = 'up' | 'blocked' | 'down' | 'refused';
+
+/** How a transport stands now, for probes. */
+export interface TransportHealth {
+  readonly publish: LinkState;
+  readonly consume: LinkState;
+  /** For people: what the alarm is about, or why there is no link; undefined when both are up. */
+  readonly reason: string | undefined;
+}
+
 /** Queue figures, for people and for drains. */
 export interface QueueFigures {
   readonly ready: number;
@@ -131,6 +145,8 @@ export interface Transport {
   /** Takes messages without consuming: what is not settled goes back. `UnroutableError` when there is no such queue. */
   pull(queue: string): Promise<Pull>;
   figures(queue: string): Promise<QueueFigures>;
+  /** Without asking anybody. */
+  health(): TransportHealth;
   /** Waits for open confirms, closes channels, then links. */
   close(): Promise<void>;
 }

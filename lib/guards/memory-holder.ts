@@ -73,6 +73,8 @@ export function release(
 export function abandon(record: LockRecord, identity: Identity, { now, memory }: Moment): Step<'ok'> {
   // A late claim too far ahead is refused by its clock; a floor there would refuse everybody else too.
   const floor = Math.max(record.floor, Math.min(identity.fence, now * 1000 + memory * 500 - 1));
-  if (record.owner !== undefined && !mine(record, identity)) return { record: { ...record, floor }, answer: 'ok' };
+  const another = identity.nonce !== undefined && record.nonce !== undefined && record.nonce !== identity.nonce;
+  if (record.owner !== undefined && (another || !mine(record, identity)))
+    return { record: { ...record, floor }, answer: 'ok' };
   return { record: freed(record, Math.max(record.fence, floor), newest(record)), answer: 'ok' };
 }

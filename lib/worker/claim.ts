@@ -103,14 +103,13 @@ export class Claimer {
   async #once(run: Run, record: string, attempt: Attempt): Promise<Step | undefined> {
     const { guard, fences, clock } = this.#parts;
     run.stage = 'claiming';
-    const identity = { owner: run.head.id, fence: fences.next(attempt.seen) };
-    const { lease, onDuplicate } = workerPolicy(run.definition);
     const { nonce = '', rerun } = run;
+    const identity = { owner: run.head.id, fence: fences.next(attempt.seen), nonce };
+    const { lease, onDuplicate } = workerPolicy(run.definition);
     const { copy, attempt: begun, expires } = run.head;
     const sent = clock.monotonic();
     const args = onDuplicate === 'coalesce' ? run.offer() : undefined;
     const claim = {
-      nonce,
       copy,
       seq: run.lock?.fence,
       lease,

@@ -48,11 +48,13 @@ describe('a Redis that has seen everything', () => {
   let server: Server;
   let redis: Redis;
   let app: App | undefined;
+  const gate = new Gate();
   before(async () => {
     server = await startRedis();
     redis = new Redis(server.url);
   });
   after(async () => {
+    gate.open();
     await app?.close();
     await redis.quit();
     await server.stop();
@@ -69,7 +71,6 @@ describe('a Redis that has seen everything', () => {
     [...(await keys())].filter(([, ttl]) => ttl === -1).map(([key]) => key);
 
   it('has no key without an expiry: of records, results, workers that are there', async () => {
-    const gate = new Gate();
     const Loans = services(gate);
     const made = createApp({
       broker: 'memory:',

@@ -184,6 +184,15 @@ overGuards((bed) => {
       }
     });
 
+    // Both had seen the same highest fence, and proposed the next: one was granted, the other is undecided.
+    it('leaves the run of another attempt of the same task with the same fence', async () => {
+      const { owner, fence } = await bed.run('a', { nonce: 'one' });
+      expect(await bed.guard.abandon(bed.key, { owner, fence, nonce: 'other' })).to.equal('ok');
+      expect(await bed.record()).to.include({ owner: 'a', phase: 'running', fence });
+      expect(await bed.guard.abandon(bed.key, { owner, fence, nonce: 'one' })).to.equal('ok');
+      expect((await bed.record()).owner).to.equal(undefined);
+    });
+
     it('leaves done alone and writes none', async () => {
       await bed.guard.release(bed.key, await bed.run('a'), { seq: 3, dead: false });
       await bed.guard.abandon(bed.key, await bed.run('b'));

@@ -176,11 +176,20 @@ export const HOLDER_CLAUSES = [
     [
       'holder',
       [
-        'if (record.owner !== undefined && !mine(record, identity))',
+        'if (record.owner !== undefined && (another || !mine(record, identity)))',
         'if (record.owner !== undefined && record.owner !== identity.owner)',
       ],
     ],
     ['abandon', ['if r.o and not mine then', 'if r.o and r.o ~= owner then']],
+  ),
+  clause(
+    'abandon',
+    'of another attempt with the same fence',
+    [
+      'holder',
+      ['identity.nonce !== undefined && record.nonce !== undefined && record.nonce !== identity.nonce', 'false'],
+    ],
+    ['abandon', ["nonce ~= '%' and r.n and r.n ~= nonce", 'false']],
   ),
   clause(
     'abandon, floor',
