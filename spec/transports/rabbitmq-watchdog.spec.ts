@@ -50,12 +50,15 @@ describe('the watchdog of a consumer', () => {
     await proxy.close();
   });
 
+  // A classic one: a quorum queue of the same name takes over what the broker remembers of the former one's consumers.
   it('builds it again when its queue was deleted and declared again, and nobody told', async () => {
     const inbox = new Inbox({ ack: true });
-    await transport.consume(queue, 1, inbox);
-    await onRawChannel((channel) => channel.deleteQueue(queue));
-    await transport.declare([{ name: queue }]);
-    await publish();
+    const classic = fresh('classic');
+    await transport.declare([{ name: classic, type: 'classic' }]);
+    await transport.consume(classic, 1, inbox);
+    await onRawChannel((channel) => channel.deleteQueue(classic));
+    await transport.declare([{ name: classic, type: 'classic' }]);
+    await transport.publish({ queue: classic, frame: frameOf(), timeout: TIMEOUT });
     await eventually(() => inbox.at(0), { timeout: TIMEOUT });
     expect(inbox.losses).to.equal(1);
   });
