@@ -1,4 +1,5 @@
 import type { Signals } from './signals.js';
+import type { LinkState, TransportHealth } from './transport.js';
 
 /** Whether work gets done here. */
 export interface Health {
@@ -9,37 +10,32 @@ export interface Health {
 
 /** What an app knows of itself. */
 export interface Condition {
-  /** Its links have been opened. */
-  readonly opened: boolean;
-  readonly closed: boolean;
+  /** `opened`: its links have been; a lost one is mended from then on. */
+  readonly stage: 'new' | 'opening' | 'opened' | 'closed';
   /** How each of its workers stands that was started and has not stopped. */
   readonly workers: readonly string[];
 }
 
-const because = (error: Error | undefined): string => (error === undefined ? '' : `: ${error.message}`);
+const because = (reason: string | undefined): string => (reason === undefined ? '' : `: ${reason}`);
 
-/** What the servers were last heard to do. */
+/** How the servers stand, as far as is known without asking them. */
 export class Vitals {
-  readonly #down = new Map<'publish' | 'consume', Error | undefined>();
-  #blocked: string | undefined;
+  readonly #broker: () => TransportHealth | undefined;
   #redis: Error | undefined;
 
-  constructor(signals: Signals) {
-    signals.on('broker:connected', ({ link }) => void this.#down.delete(link));
-    signals.on('broker:disconnected', ({ link, error }) => void this.#down.set(link, error));
-    signals.on('broker:blocked', ({ blocked, reason }) => {
-      this.#blocked = blocked ? (reason ?? 'no reason given') : undefined;
-    });
+  /** `broker`: undefined while no link has been opened. */
+  constructor(signals: Signals, broker: () => TransportHealth | undefined) {
+    this.#broker = broker;
     signals.on('redis:unavailable', ({ error }) => (this.#redis = error));
   }
 
   /** No link is known to be lost. */
   get brokerUp(): boolean {
-    return this.#down.size === 0;
+    return this.#links('down').length === 0 && this.#links('refused').length === 0;
   }
 
   get brokerBlocked(): boolean {
-    return this.#blocked !== undefined;
+    return this.#links('blocked').length > 0;
   }
 
   /** Redis is not known to be away. */
@@ -49,10 +45,23 @@ export class Vitals {
 
   /** What is wrong, a sentence each. */
   get troubles(): readonly string[] {
-    const lost = [...this.#down].map(([link, error]) => `RabbitMQ is disconnected (${link})${because(error)}`);
-    const blocked = this.#blocked === undefined ? [] : [`RabbitMQ takes no messages: ${this.#blocked}`];
-    const redis = this.#redis === undefined ? [] : [`Redis is not available${because(this.#redis)}`];
-    return [...lost, ...blocked, ...redis];
+    const why = because(this.#broker()?.reason);
+    const links = (state: LinkState, text: string): string[] => {
+      const names = this.#links(state);
+      return names.length === 0 ? [] : [`${text} (${names.join(', ')})${why}`];
+    };
+    return [
+      ...links('refused', 'RabbitMQ refuses this process'),
+      ...links('down', 'RabbitMQ is disconnected, and is being connected to again'),
+      ...links('blocked', 'RabbitMQ takes no messages, for it has raised an alarm'),
+      ...(this.#redis === undefined ? [] : [`Redis is not available${because(this.#redis.message)}`]),
+    ];
+  }
+
+  #links(state: LinkState): readonly string[] {
+    const broker = this.#broker();
+    if (broker === undefined) return [];
+    return (['publish', 'consume'] as const).filter((link) => broker[link] === state);
   }
 }
 
@@ -63,10 +72,17 @@ const WORKERS: Readonly<Record<string, string>> = {
   draining: 'a worker is stopping and takes no more work',
 };
 
+/** Why an app that has no links gets nothing done. */
+const STAGES: Readonly<Record<string, string>> = {
+  new: 'the app is not connected yet: connect() or the first use does it',
+  opening: 'the app is connecting to RabbitMQ and Redis',
+  closed: 'the app is closed',
+};
+
 /** The health of an app. */
-export function healthOf(vitals: Vitals, { opened, closed, workers }: Condition): Health {
-  if (closed) return { ready: false, reasons: ['the app is closed'] };
-  if (!opened) return { ready: false, reasons: ['the app is not connected yet: connect() or the first use does it'] };
+export function healthOf(vitals: Vitals, { stage, workers }: Condition): Health {
+  const unopened = STAGES[stage];
+  if (unopened !== undefined) return { ready: false, reasons: [unopened] };
   const troubles = workers.flatMap((state) => WORKERS[state] ?? []);
   const reasons = [...vitals.troubles, ...new Set(troubles)];
   return { ready: reasons.length === 0, reasons };

@@ -35,7 +35,9 @@ onEveryStage('the health of an app', (stage) => {
       ready: false,
       reasons: ['the app is not connected yet: connect() or the first use does it'],
     });
-    await app.connect();
+    const connecting = app.connect();
+    expect(app.health().reasons).to.deep.equal(['the app is connecting to RabbitMQ and Redis']);
+    await connecting;
     expect(app.health()).to.deep.equal(HEALTHY);
     await app.close();
     expect(app.health()).to.deep.equal({ ready: false, reasons: ['the app is closed'] });
@@ -74,7 +76,7 @@ onEveryStage('the health of an app', (stage) => {
     const worker = app.worker();
     await worker.start();
     stage.stopBroker();
-    await ill(app, /(?=.*RabbitMQ is disconnected \(publish\)).*RabbitMQ is disconnected \(consume\)/);
+    await ill(app, /^RabbitMQ is disconnected, and is being connected to again \(publish, consume\): ./);
     stage.startBroker();
     await well(app);
     expect(worker.state).to.equal('ready');

@@ -5,7 +5,6 @@ import { sendSettings, type SendOptions } from './send-options.js';
 import { addressee } from './direct-calls.js';
 import { submitAll } from '../client/batch.js';
 import { prepare, prepareAll, prepareNamed, type Call } from '../client/call.js';
-import type { Client } from '../client/client.js';
 import type { Receipt } from '../client/receipt.js';
 import { Transactions, type TransactionBody, type TransactionRunner } from '../client/transaction.js';
 import { systemClock, type Clock } from '../clock.js';
@@ -50,7 +49,7 @@ export class App {
   readonly #workers = new Set<WorkerHandle>();
   /** Plain calls under way. */
   readonly #calls = new Set<Promise<unknown>>();
-  readonly #vitals = new Vitals(this.#signals);
+  readonly #vitals = new Vitals(this.#signals, () => this.#opened?.transport.health());
   readonly #transactions: Transactions;
   #settings: AppSettings;
   #clock: Clock;
@@ -59,8 +58,8 @@ export class App {
   /** Of all its workers: one instance per class. */
   #instances: Instances | undefined;
   #links: Promise<Links> | undefined;
-  /** Once the links are open. */
-  #client: Client | undefined;
+  /** The links, once they are open. */
+  #opened: Links | undefined;
   #metrics: Promise<Metrics> | undefined;
   readonly #closing = new AbortController();
   #closed: Promise<void> | undefined;
@@ -239,7 +238,13 @@ export class App {
   /** Whether work gets done here, and why not: for a readiness probe. Asks nobody. */
   health(): Health {
     const workers = [...this.#workers].map(({ state }) => state);
-    return healthOf(this.#vitals, { opened: this.#client !== undefined, closed: this.#closed !== undefined, workers });
+    return healthOf(this.#vitals, { stage: this.#stage(), workers });
+  }
+
+  #stage(): 'new' | 'opening' | 'opened' | 'closed' {
+    if (this.#closed !== undefined) return 'closed';
+    if (this.#opened !== undefined) return 'opened';
+    return this.#links === undefined ? 'new' : 'opening';
   }
 
   /** What Prometheus reads. Counts from the first call on, so make it at the start; gives the same each time. */
@@ -316,7 +321,7 @@ export class App {
 
   #submit(call: Call): Promise<Receipt> {
     // The usual case takes no promise more than it needs.
-    if (this.#client !== undefined && !this.#transactions.inside) return this.#client.submit(call);
+    if (this.#opened !== undefined && !this.#transactions.inside) return this.#opened.client.submit(call);
     return this.#submitter([call])(call);
   }
 
@@ -348,7 +353,7 @@ export class App {
     const parts = { ...shared, name, closed };
     const opening = Promise.resolve().then(() => openLinks({ ...parts, registry: this.#resolve() }, timeout));
     opening.then(
-      ({ client }) => (this.#client = client),
+      (links) => (this.#opened = links),
       () => (this.#links = undefined),
     );
     return (this.#links = opening);

@@ -83,7 +83,7 @@ describe('task-worker run --health-port', () => {
     expect((await ask('/livez')).status).to.equal(200);
     const { status, body } = await ask('/readyz');
     expect(status).to.equal(503);
-    expect(body).to.contain('the app is not connected yet');
+    expect(body).to.contain('the app is connecting to RabbitMQ and Redis');
     expect((await ask('/metrics')).body).to.contain('\nsolotask_ready 0\n');
     expect(await ask('/nothing')).to.include({ status: 404 });
     expect(await ask('/livez', 'POST')).to.include({ status: 405 });
