@@ -168,7 +168,9 @@ describe('a RabbitMQ transport whose broker raises an alarm', () => {
     await eventually(() => expect(told).to.deep.equal([[true, 'low on memory']]));
     const reason = 'RabbitMQ takes no messages, for it has raised an alarm (publish): low on memory';
     expect(app.health()).to.deep.equal({ ready: false, reasons: [reason] });
-    expect(await metrics.text()).to.contain('\nsolotask_broker_blocked 1\n').and.contain('\nsolotask_ready 0\n');
+    expect(await metrics.text())
+      .to.contain('\nsolotask_broker_blocked 1\n')
+      .and.contain('\nsolotask_ready 0\n');
     await server.ctl('set_vm_memory_high_watermark', '0.6');
     expect(await receipt).to.include({ status: 'enqueued' });
     await eventually(() => expect(told.at(-1)).to.deep.equal([false, undefined]));
