@@ -31,10 +31,12 @@ export interface TracedRun {
   event(): RunEvent;
 }
 
-/** The port to traces. Both give undefined while nobody records any, and cost next to nothing then. */
+/** The port to traces. Spans are undefined while nobody records any, and cost next to nothing then. */
 export interface Tracing {
   send(call: TracedCall): Span | undefined;
   process(run: TracedRun): Span | undefined;
+  /** Calls `body` below the span of another thread; undefined when there is none. */
+  within<T>(trace: Headers | undefined, body: () => T): T | undefined;
 }
 
 type Api = typeof OpenTelemetry;
@@ -83,14 +85,11 @@ class OpenTelemetryTracing implements Tracing {
   send({ task, queue, id, key }: TracedCall): Span | undefined {
     const tracer = this.#tracer();
     if (tracer === undefined) return undefined;
-    const { context, trace, propagation, SpanKind } = this.#api;
+    const { context, trace, SpanKind } = this.#api;
     const attributes = this.#attributes('send', { task, queue, id, key });
     const parent = context.active();
     const span = tracer.startSpan(`send ${queue}`, { kind: SpanKind.PRODUCER, attributes }, parent);
-    const inside = trace.setSpan(parent, span);
-    const headers: Record<string, string> = {};
-    propagation.inject(inside, headers, SETTER);
-    return this.#span(span, inside, headers);
+    return this.#span(span, trace.setSpan(parent, span));
   }
 
   /** Child of the span that sent the message, and linked to it: the conventions take the link for what always holds. */
@@ -108,7 +107,12 @@ class OpenTelemetryTracing implements Tracing {
     };
     const links = sender === undefined ? [] : [{ context: sender }];
     const span = tracer.startSpan(`process ${queue}`, { kind: SpanKind.CONSUMER, attributes, links }, parent);
-    return this.#span(span, trace.setSpan(parent, span), {});
+    return this.#span(span, trace.setSpan(parent, span));
+  }
+
+  within<T>(trace: Headers | undefined, body: () => T): T | undefined {
+    const { context, propagation, ROOT_CONTEXT } = this.#api;
+    return trace && context.with(propagation.extract(ROOT_CONTEXT, trace, GETTER), body);
   }
 
   /** The API hands out a stand-in until an SDK registers its own. */
@@ -130,8 +134,10 @@ class OpenTelemetryTracing implements Tracing {
     } as OpenTelemetry.Attributes;
   }
 
-  #span(span: OpenTelemetry.Span, inside: OpenTelemetry.Context, headers: Headers): Span {
-    const { context, SpanStatusCode } = this.#api;
+  #span(span: OpenTelemetry.Span, inside: OpenTelemetry.Context): Span {
+    const { context, propagation, SpanStatusCode } = this.#api;
+    const headers: Record<string, string> = {};
+    propagation.inject(inside, headers, SETTER);
     return {
       headers,
       run: (body) => context.with(inside, body),

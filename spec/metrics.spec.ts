@@ -188,6 +188,28 @@ describe('the metrics of an app on a broker that went silent', () => {
   });
 });
 
+describe('the metrics of an app whose event loop stands still', () => {
+  it('count it', async () => {
+    const queue = uniqueName('work');
+    class Loans {
+      @Task({ queue })
+      async recompute() {
+        const end = performance.now() + 1_500;
+        while (performance.now() < end);
+      }
+    }
+    const links = { broker: `${testAmqpUrl()}?heartbeat=2`, locks: testRedisUrl(), namespace: uniqueName('ns') };
+    await using app = createApp({ ...links, services: [Loans] });
+    const metrics = await app.metrics();
+    const blocked = async (): Promise<number | undefined> =>
+      (await figures(metrics)).get('solotask_loop_blocked_total');
+    expect(await blocked()).to.equal(0);
+    await app.worker().start();
+    await app.tasks(Loans).recompute();
+    await eventually(async () => expect(await blocked()).to.be.above(0));
+  });
+});
+
 describe('the labels of metrics', () => {
   const counted = async (use: (app: App) => Promise<void>): Promise<string[]> => {
     class Loans {

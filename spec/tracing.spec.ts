@@ -13,7 +13,7 @@ import { encode } from '../lib/celery-protocol.js';
 import { openTracing } from '../lib/tracing.js';
 import { eventually } from './support/eventually.js';
 import { Gate } from './support/gate.js';
-import { uniqueName } from './support/servers.js';
+import { testAmqpUrl, testRedisUrl, uniqueName } from './support/servers.js';
 import { onEveryStage } from './support/stage.js';
 
 /** What an application sets up for itself, and taken away again. */
@@ -234,6 +234,35 @@ onEveryStage('the traces of an app', (stage) => {
     const [message] = await stage.messages();
     expect(message?.headers).to.not.have.property('traceparent');
     expect(exporter.getFinishedSpans()).to.deep.equal([]);
+  });
+});
+
+describe('the traces of a task with thread: true', () => {
+  afterEach(forget);
+
+  it('go on in its thread, and through what it enqueues there', async () => {
+    const exporter = record();
+    const queue = uniqueName('queue');
+    const links = { broker: testAmqpUrl(), locks: testRedisUrl(), namespace: uniqueName('traced') };
+    process.env['TRACED'] = JSON.stringify({ ...links, queue });
+    const module = new URL('./fixtures/traced.js', import.meta.url);
+    const { default: made, Traced } = (await import(module.href)) as typeof import('./fixtures/traced.js');
+    await using app = made;
+    await app.worker({ threads: { module } }).start();
+    const receipt = await app.tasks(Traced).compute();
+    const seen = (await receipt.result({ timeout: '20s' })) as { isMainThread: boolean; span: string };
+    const runs = await eventually(() => {
+      const spans = exporter.getFinishedSpans().filter(({ name }) => name === `process ${queue}`);
+      expect(spans).to.have.length(2);
+      return spans;
+    });
+    const [heavy, after] = ['Traced.compute', 'Traced.after'].map((task) =>
+      runs.find(({ attributes }) => attributes['solotask.task'] === task),
+    );
+    expect(seen).to.deep.equal({ isMainThread: false, span: idOf(heavy) });
+    expect(after?.spanContext().traceId).to.equal(heavy?.spanContext().traceId);
+    // Between them is the span of the thread's own SDK.
+    expect(after?.parentSpanContext?.spanId).to.be.a('string').and.not.equal(idOf(heavy));
   });
 });
 

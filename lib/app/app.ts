@@ -18,13 +18,15 @@ import { openMetrics, type Metrics } from '../metrics.js';
 import { Registry } from '../declarations/registry.js';
 import { Signals, type EventName, type Listener } from '../signals.js';
 import { REHEARSE, type Rehearsal } from './rehearsal.js';
+import { IN_THREAD, refuseMemoryInThread, refuseWorkerInThread, threadsOf } from './threads.js';
 import { makeStub, type ReceiptOf, type Stub } from './stub.js';
 import type { Class, TaskDefinition } from '../task-definition.js';
 import { answerDirectCalls, type DirectCall } from '../declarations/guarded-method.js';
 import { coalesces, recordName } from '../declarations/uniqueness.js';
+import type { ThreadParts } from '../worker/thread-body.js';
 import { DirectRun } from '../worker/direct-run.js';
 import { Worker } from '../worker/worker.js';
-import { workerSettings, type WorkerOptions, type WorkerSettings } from '../worker/worker-settings.js';
+import { workerSettings, type WorkerOptions } from '../worker/worker-settings.js';
 import { WorkerHandle, type AppWorker } from './worker-handle.js';
 
 /** By this symbol `task-worker` knows an app, whichever copy of the package made it. */
@@ -208,23 +210,17 @@ export class App {
 
   /** A worker of this app's tasks, not started. @throws ConfigError */
   worker(options: WorkerOptions = {}): AppWorker {
-    const make = async (settings: WorkerSettings): Promise<Worker> => {
-      const registry = this.#resolve();
+    refuseWorkerInThread();
+    const settings = workerSettings(options, this.#resolve());
+    // Under test a body in a thread would see none of the test's objects.
+    const threads = this.#rehearsal ? undefined : threadsOf(options.threads, settings, this.#resolve());
+    const make = async (): Promise<Worker> => {
       const links = await this.#open();
-      const instances = (this.#instances ??= new Instances(this.#settings.services(), this.#settings.container));
       const { namespace, publishTimeout } = this.#settings;
-      const parts = {
-        ...links,
-        clock: this.#clock,
-        signals: this.#signals,
-        registry,
-        instances,
-        namespace,
-        publishTimeout,
-      };
-      return new Worker({ ...parts, app: this }, settings);
+      const parts = { ...links, ...this.#bodies(), ...this.#basics(), namespace, publishTimeout };
+      return new Worker({ ...parts, threads: threads?.(this.addresses) }, settings);
     };
-    return new WorkerHandle(workerSettings(options, this.#resolve()), make, this.#workers);
+    return new WorkerHandle(settings, make, this.#workers);
   }
 
   /** What operators look at and mend: dead letters, locks, queues, workers. Opens the links. */
@@ -232,26 +228,21 @@ export class App {
     const registry = this.#resolve();
     const links = await this.#open();
     const { namespace, publishTimeout } = this.#settings;
-    return new Inspector({ ...links, clock: this.#clock, signals: this.#signals, registry, namespace, publishTimeout });
+    return new Inspector({ ...links, ...this.#basics(), registry, namespace, publishTimeout });
   }
 
   /** Whether work gets done here, and why not: for a readiness probe. Asks nobody. */
   health(): Health {
     const workers = [...this.#workers].map(({ state }) => state);
-    return healthOf(this.#vitals, { stage: this.#stage(), workers });
-  }
-
-  #stage(): 'new' | 'opening' | 'opened' | 'closed' {
-    if (this.#closed !== undefined) return 'closed';
-    if (this.#opened !== undefined) return 'opened';
-    return this.#links === undefined ? 'new' : 'opening';
+    const unopened = this.#links === undefined ? 'new' : 'opening';
+    const open = this.#opened === undefined ? unopened : 'opened';
+    return healthOf(this.#vitals, { stage: this.#closed === undefined ? open : 'closed', workers });
   }
 
   /** What Prometheus reads. Counts from the first call on, so make it at the start; gives the same each time. */
   async metrics(): Promise<Metrics> {
     return (this.#metrics ??= openMetrics({
-      clock: this.#clock,
-      signals: this.#signals,
+      ...this.#basics(),
       vitals: this.#vitals,
       definitions: this.definitions,
       ready: () => this.health().ready,
@@ -267,6 +258,25 @@ export class App {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /**
+   * For a thread of a worker, which runs the bodies of this app and has its events told on the main thread.
+   * @internal
+   */
+  [IN_THREAD](tell: (event: EventName, payload: object) => void): ThreadParts {
+    this.#signals.divert(tell);
+    return this.#bodies();
+  }
+
+  #basics(): { clock: Clock; signals: Signals } {
+    return { clock: this.#clock, signals: this.#signals };
+  }
+
+  /** What bodies are called with: one instance of each class, whatever the number of workers. */
+  #bodies(): ThreadParts {
+    this.#instances ??= new Instances(this.#settings.services(), this.#settings.container);
+    return { registry: this.#resolve(), instances: this.#instances, app: this };
   }
 
   async #close(): Promise<void> {
@@ -299,8 +309,7 @@ export class App {
     const { namespace, publishTimeout } = this.#settings;
     const parts = {
       ...links,
-      clock: this.#clock,
-      signals: this.#signals,
+      ...this.#basics(),
       publishTimeout,
       closing: this.#closing.signal,
     };
@@ -349,9 +358,12 @@ export class App {
     if (this.#shut) return Promise.reject(new ClosedError('the app is closed'));
     if (this.#links !== undefined) return this.#links;
     const closed = this.#closing.signal;
-    const shared = { settings: this.#settings, clock: this.#clock, signals: this.#signals, rehearsal: this.#rehearsal };
+    const shared = { settings: this.#settings, ...this.#basics(), rehearsal: this.#rehearsal };
     const parts = { ...shared, name, closed };
-    const opening = Promise.resolve().then(() => openLinks({ ...parts, registry: this.#resolve() }, timeout));
+    const opening = Promise.resolve().then(() => {
+      refuseMemoryInThread(this.#settings);
+      return openLinks({ ...parts, registry: this.#resolve() }, timeout);
+    });
     opening.then(
       (links) => (this.#opened = links),
       () => (this.#links = undefined),

@@ -13,14 +13,18 @@ export interface TaskDescription {
   readonly acksLate: boolean;
   /** Durations in ms. */
   readonly retry: RetryPolicy;
+  /** ms */
+  readonly timeLimit: number | null;
+  readonly thread: boolean;
 }
 
 export function describeTask(definition: TaskDefinition): TaskDescription {
-  const { name, queue, keyText, unique, shouldCompute, acksLate, retry } = definition;
+  const { name, queue, keyText, unique, shouldCompute, acksLate, retry, timeLimit, thread } = definition;
   const enqueue = unique?.onDuplicate ?? null;
   const worker = shouldCompute?.onDuplicate ?? null;
   const strategy = enqueue === null ? worker && 'worker' : worker === null ? 'enqueue' : 'both';
-  return { task: name, queue, key: keyText ?? null, strategy, onDuplicate: { enqueue, worker }, acksLate, retry };
+  const run = { acksLate, retry, timeLimit: timeLimit ?? null, thread };
+  return { task: name, queue, key: keyText ?? null, strategy, onDuplicate: { enqueue, worker }, ...run };
 }
 
 /** Where duplicates end and how: `enqueue: discard`; `-` for a plain task. */

@@ -79,6 +79,8 @@ function resolve(service: Class, declaration: Declaration): TaskDefinition {
     retry: task.retry,
     priority: task.priority,
     expires: task.expires,
+    timeLimit: task.timeLimit,
+    thread: task.thread,
     afterCommit: task.afterCommit,
     parameters,
     key: key === undefined ? undefined : compileKey(key, parameters, name),

@@ -14,6 +14,9 @@ export interface TaskSettings {
   readonly priority: number | undefined;
   /** ms */
   readonly expires: number | undefined;
+  /** ms */
+  readonly timeLimit: number | undefined;
+  readonly thread: boolean;
   readonly afterCommit: boolean;
   readonly unique: { readonly key: KeySource; readonly policy: UniquePolicy } | undefined;
 }
@@ -78,9 +81,9 @@ function checkKeepFor(value: unknown, what: string, onDuplicate?: OnDuplicate): 
   throw new ConfigError(`${what}: ${KEEP_OR_COALESCE}`, { option: 'keepFor' });
 }
 
-function refuseUnbuilt(given: Readonly<Record<string, unknown>>, options: readonly string[], what: string): void {
-  for (const option of options) if (given[option] !== undefined) throw notYet(`${what} option '${option}'`);
-}
+/** A bound that may be left out, ms. */
+const atMost = (value: unknown, what: string): number | undefined =>
+  value === undefined ? undefined : duration(value, what, 1);
 
 const isKeySource = (value: unknown): value is KeySource => typeof value === 'string' || typeof value === 'function';
 
@@ -122,8 +125,6 @@ export function checkQueue(value: unknown, what: string): string {
 export function taskSettings(value: unknown, where: string): TaskSettings {
   const what = `${where}: @Task`;
   const given = checkOptions(value ?? {}, TASK, what);
-  refuseUnbuilt(given, ['timeLimit'], what);
-  if (checkFlag(given.thread, `${what} option 'thread'`, false)) throw notYet(`${what} option 'thread'`);
   checkFirst(given.onConnectionLoss, `${what} option 'onConnectionLoss'`, ['abort', 'finish']);
   return Object.freeze({
     name: given.name === undefined ? undefined : checkName(given.name, `${what} option 'name'`, MAX_NAME_BYTES),
@@ -132,7 +133,9 @@ export function taskSettings(value: unknown, where: string): TaskSettings {
     retry: retryPolicy(given.retry, `${what} option 'retry'`),
     priority:
       given.priority === undefined ? undefined : checkInteger(given.priority, `${what} option 'priority'`, 0, 9),
-    expires: given.expires === undefined ? undefined : duration(given.expires, `${what} option 'expires'`, 1),
+    expires: atMost(given.expires, `${what} option 'expires'`),
+    timeLimit: atMost(given.timeLimit, `${what} option 'timeLimit'`),
+    thread: checkFlag(given.thread, `${what} option 'thread'`, false),
     afterCommit: checkFlag(given.afterCommit, `${what} option 'afterCommit'`, true),
     unique: checkUnique(given.unique, `${what} option 'unique'`),
   });

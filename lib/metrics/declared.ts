@@ -40,6 +40,7 @@ export function declareMetrics(prometheus: Prometheus, registry: Registry) {
     resultsLost: counter('results_lost', 'Results that could not be kept.', RUN),
     publishFailures: counter('publish_failures', 'Failed tries to publish a retry or a dead letter.', RUN),
     reconnects: counter('broker_reconnects', 'Connections to RabbitMQ that came back.', []),
+    loopBlocked: counter('loop_blocked', 'Times that the event loop stood still.', []),
     runTime: seconds('run', 'How long bodies take.', RUNS),
     waitTime: seconds('wait', 'From the enqueue, or the moment a task is due, to the start of its body.', WAITS),
     claimTime: seconds('claim', 'How long Redis takes to grant a worker the key of a task.', CLAIMS),

@@ -85,6 +85,7 @@ function countEnds(signals: Signals, metrics: Declared, names: Names): void {
   signals.on('lock:lost', (event) => metrics.locksLost.inc(names.of(event)));
   signals.on('result:lost', (event) => metrics.resultsLost.inc(names.of(event)));
   signals.on('publish:failed', (event) => metrics.publishFailures.inc(names.of(event)));
+  signals.on('loop:blocked', () => metrics.loopBlocked.inc());
 }
 
 function countReconnects(signals: Signals, { reconnects }: Declared): void {

@@ -1,42 +1,39 @@
 import { pause } from '../clock.js';
 import { duration } from '../duration.js';
-import { RejectTask, RetryTask, TaskError, toError } from '../errors.js';
+import { RejectTask, RetryTask, TaskError, ThreadCrashedError, TimeLimitError, toError } from '../errors.js';
 import { backoff } from '../declarations/retry-policy.js';
 import type { Signals } from '../signals.js';
-import { Entry, runInScope } from '../task-context.js';
 import type { RetryPolicy, TaskDefinition } from '../task-definition.js';
 import type { Span, Tracing } from '../tracing.js';
+import { callBody, type BodyParts } from './body.js';
 import type { Claimer } from './claim.js';
 import { expired, type ExpiryParts } from './expiry.js';
+import type { LoopWatch } from './loop-watch.js';
 import type { Outcome } from './outcome.js';
 import type { ResultKeeper } from './result-keeper.js';
 import { RunContext } from './run-context.js';
 import type { Ending, Run } from './run.js';
 import type { Seat } from './seat.js';
-
-/** Where the services' instances come from. */
-export interface Instances {
-  of(definition: TaskDefinition): object | Promise<object>;
-}
+import type { ThreadPool } from './thread-pool.js';
+import { graceOf, TimeLimit } from './time-limit.js';
 
 /** What an executor works with. */
-export interface ExecutorParts extends ExpiryParts {
+export interface ExecutorParts extends ExpiryParts, BodyParts {
   readonly signals: Signals;
   readonly claimer: Claimer;
   readonly keeper: ResultKeeper;
-  readonly instances: Instances;
   /** Undefined without OpenTelemetry. */
   readonly tracing?: Tracing | undefined;
   /** Asked right before a body begins; false: its worker has run as many as it may. */
   readonly mayBegin: () => boolean;
   /** Aborts when the worker takes no more work: nothing begins any more. */
   readonly draining: AbortSignal;
-  /** The app of the run, for `tasks(Class)` inside a body. */
-  readonly app: object;
+  /** For tasks with `thread: true`; undefined: they run on the main thread as well. */
+  readonly threads: ThreadPool | undefined;
+  /** Undefined: nobody minds a loop that stands still. */
+  readonly watch: LoopWatch | undefined;
 }
 
-/** How long an aborted body may take to end before its message goes back without it, ms. */
-export const ABORT_GRACE = 1_000;
 /** Below this a delivery that is not due waits here, ms; else the broker keeps it. */
 const SHORT_DELAY = 1_000;
 
@@ -103,61 +100,67 @@ export class Executor {
     run.lease?.check();
     const { delivery, problem, aborted } = run;
     if (delivery.stale || aborted !== undefined) return { kind: 'returned' };
-    return problem && { kind: 'dead', code: problem instanceof TaskError ? problem.code : 'FAILED', error: problem };
+    return problem && { kind: 'dead', code: codeOf(problem), error: problem };
   }
 
   async #body(run: Run): Promise<Outcome> {
-    if (!this.#parts.mayBegin()) return { kind: 'returned' };
     const definition = run.definition as TaskDefinition;
-    if (!definition.acksLate && !(await ackedFirst(run))) return { kind: 'returned' };
-    const { clock, signals, tracing } = this.#parts;
-    run.begin(clock.monotonic());
-    const { rerun, claimSeconds, delivery } = run;
-    const fence = run.lease?.identity.fence;
-    const waitSeconds = run.waitSeconds(clock.now());
-    const { redelivered } = delivery;
-    signals.emit('task:started', { redelivered, fence, rerun, waitSeconds, claimSeconds, ...run.event() });
-    const span = tracing?.process(run);
-    run.body = this.#call(run, definition, span);
+    const threads = definition.thread ? this.#parts.threads : undefined;
+    if (threads !== undefined && !(await threads.take(run))) return { kind: 'returned' };
+    if (!this.#parts.mayBegin() || (!definition.acksLate && !(await ackedFirst(run)))) {
+      threads?.leave();
+      return { kind: 'returned' };
+    }
+    this.#begin(run);
+    const span = this.#parts.tracing?.process(run);
+    const limit = TimeLimit.of(run, this.#parts);
+    run.body =
+      threads === undefined
+        ? this.#call(run, definition, limit, span)
+        : threads.call(run, () => limit?.start(), span?.headers);
     const ending = await Promise.race([run.body, this.#overdue(run, run.body)]);
+    limit?.stop();
     run.stage = 'settling';
     const outcome = this.#judge(run, definition, ending);
     span?.end({ 'solotask.outcome': outcome.kind }, 'error' in outcome ? outcome.error : run.aborted);
     return outcome;
   }
 
-  /** Never rejects: what the body threw is its ending. */
-  async #call(run: Run, definition: TaskDefinition, span: Span | undefined): Promise<Ending> {
-    const { signals, instances, app } = this.#parts;
-    try {
-      const service = await instances.of(definition);
-      const method = Reflect.get(service, definition.method) as (...args: unknown[]) => unknown;
-      const entry = new Entry(definition.service, definition.method);
-      const scope = { context: new RunContext(run, signals), app, entry };
-      const body = (): unknown => Reflect.apply(method, service, run.args);
-      const value = await runInScope(scope, span === undefined ? body : () => span.run(body));
-      return { error: undefined, value };
-    } catch (thrown) {
-      return { error: toError(thrown), value: undefined };
-    }
+  #begin(run: Run): void {
+    const { clock, signals } = this.#parts;
+    run.begin(clock.monotonic());
+    const { rerun, claimSeconds, lease } = run;
+    const { redelivered } = run.delivery;
+    const waitSeconds = run.waitSeconds(clock.now());
+    const fence = lease?.identity.fence;
+    signals.emit('task:started', { redelivered, fence, rerun, waitSeconds, claimSeconds, ...run.event() });
+  }
+
+  #call(run: Run, definition: TaskDefinition, limit: TimeLimit | undefined, span: Span | undefined): Promise<Ending> {
+    limit?.start();
+    const { watch, signals } = this.#parts;
+    watch?.entered(definition.name);
+    const body = (): Promise<Ending> => callBody(this.#parts, definition, run.args, new RunContext(run, signals));
+    return span === undefined ? body() : span.run(body);
   }
 
   #overdue(run: Run, body: Promise<Ending>): Promise<Ending> {
     return new Promise((resolve) => {
       run.onAbort = () => {
-        const timer = this.#parts.clock.after(ABORT_GRACE, () => resolve(OVERDUE));
+        const timer = this.#parts.clock.after(graceOf(run), () => resolve(OVERDUE));
         void body.then(() => timer.cancel());
       };
     });
   }
 
   #judge(run: Run, definition: TaskDefinition, ending: Ending): Outcome {
-    const error = run.aborted ?? ending.error;
+    const error = run.aborted ?? run.timedOut ?? ending.error;
     if (error === undefined) return this.#success(run, ending.value);
     this.#failed(run, error);
     if (ending === OVERDUE) return { kind: 'overdue', error };
     // What an aborted body returned or threw counts for nothing: it may have ended early because it was asked to.
     if (run.aborted !== undefined) return { kind: 'aborted' };
+    if (ending.final === true) return { kind: 'dead', code: codeOf(error), error };
     return this.#afterFailure(run, definition.retry, error);
   }
 
@@ -179,6 +182,9 @@ export class Executor {
   #afterFailure(run: Run, policy: RetryPolicy, error: Error): Outcome {
     const { attempt } = run.head;
     if (error instanceof RejectTask) return { kind: 'dead', code: error.code, error };
+    // What operators look for by its code; of whatever else a body threw the text says most.
+    const ours = error instanceof TimeLimitError || error instanceof ThreadCrashedError;
+    if (attempt >= policy.attempts && ours) return { kind: 'dead', code: error.code, error };
     if (attempt >= policy.attempts) return { kind: 'dead', code: 'FAILED', error };
     const wished = error instanceof RetryTask ? error.delay : undefined;
     try {
@@ -199,6 +205,8 @@ function dropped(outcome: Outcome): string | undefined {
   if (outcome.kind === 'covered') return outcome.id;
   return outcome.kind === 'discarded' || outcome.kind === 'coalesced' ? outcome.holder.owner : undefined;
 }
+
+const codeOf = (error: Error): string => (error instanceof TaskError ? error.code : 'FAILED');
 
 /**
  * At most once: the ack is out of this process before the body's first line, or the body does not begin. False when the

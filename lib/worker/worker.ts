@@ -15,14 +15,17 @@ import type { Tracing } from '../tracing.js';
 import type { Delivery, Relaying, Subscription, Transport } from '../transport.js';
 import { AckPolicy } from './ack-policy.js';
 import { Claimer } from './claim.js';
-import { Executor, type Instances } from './executor.js';
+import type { Instances } from './body.js';
+import { Executor } from './executor.js';
 import { Herald } from './herald.js';
+import { LoopWatch } from './loop-watch.js';
 import type { Outcome } from './outcome.js';
 import type { ResultBackend } from '../result-backend.js';
 import { ResultKeeper } from './result-keeper.js';
 import { readDelivery, type Run } from './run.js';
 import { Seat, type SeatParts } from './seat.js';
 import { Slots } from './slots.js';
+import { ThreadPool, type ThreadSettings } from './thread-pool.js';
 import type { WorkerSettings } from './worker-settings.js';
 
 /** What a worker works with. */
@@ -43,6 +46,8 @@ export interface WorkerParts {
   readonly app: object;
   /** In `inspect`; others may have the same. */
   readonly name: string;
+  /** Undefined: no task wants a thread, or all run on the main one. */
+  readonly threads?: ThreadSettings | undefined;
 }
 
 /** ms between two looks at queues that are to be drained. */
@@ -58,6 +63,8 @@ export class Worker {
   /** By queue. */
   readonly #seats: ReadonlyMap<string, SeatParts>;
   readonly #herald: Herald;
+  readonly #threads: ThreadPool | undefined;
+  readonly #watch: LoopWatch | undefined;
   readonly #runs = new Map<Run, Promise<void>>();
   readonly #subscriptions: Subscription[] = [];
   #relay: Relaying | undefined;
@@ -91,14 +98,13 @@ export class Worker {
       ),
     );
     const keeper = new ResultKeeper(parts);
+    const threads = parts.threads && new ThreadPool({ ...parts, draining }, parts.threads);
+    const watch = LoopWatch.of(parts, () => this.#runs.keys());
     const mayBegin = (): boolean => this.#mayBegin();
-    this.#executor = new Executor({
-      ...parts,
-      draining,
-      keeper,
-      mayBegin,
-      claimer: new Claimer({ ...parts, draining }),
-    });
+    const claimer = new Claimer({ ...parts, draining });
+    this.#executor = new Executor({ ...parts, draining, keeper, mayBegin, claimer, threads, watch });
+    this.#threads = threads;
+    this.#watch = watch;
     this.#policy = new AckPolicy({ ...parts, draining, keeper });
     const { presence } = parts.guard;
     this.#herald = new Herald({ ...parts, ...settings, presence, runs: () => this.#runs.keys() });
@@ -142,6 +148,7 @@ export class Worker {
     if (this.#draining.signal.aborted) return;
     this.#herald.start();
     this.#ready = true;
+    this.#watch?.start();
     signals.emit('worker:ready', { queues, concurrency });
   }
 
@@ -193,6 +200,8 @@ export class Worker {
     await this.#settled();
     this.#hurry.abort();
     await quiet;
+    this.#watch?.stop();
+    await this.#threads?.close();
     await this.#herald.end();
     this.#parts.signals.emit('worker:stopped', { aborted: count });
     return { aborted: count };

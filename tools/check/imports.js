@@ -37,6 +37,7 @@ const DRIVERS = {
   pino: 'lib/cli/',
   'prom-client': 'lib/metrics',
   '@opentelemetry': 'lib/tracing',
+  piscina: 'lib/worker/thread-pool',
 };
 
 const partOf = (path) => path.replace(/^lib\//, '').replace(/(\/.*|\.ts)$/, '');
