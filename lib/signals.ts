@@ -33,7 +33,8 @@ export interface TaskEvents {
   /** `id` was dropped: `holder.id`, which waits or runs, runs (once more) with its arguments, or has newer ones. */
   'task:coalesced': TaskEvent & {
     readonly holder: { readonly id: string; readonly phase: Phase };
-    readonly side: 'enqueue' | 'worker';
+    /** `call`: a plain call of a `@ShouldCompute` method. */
+    readonly side: 'enqueue' | 'worker' | 'call';
   };
   'task:started': RunEvent & {
     readonly redelivered: boolean;

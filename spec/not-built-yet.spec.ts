@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createApp, NotYetError, ShouldCompute, Task, type App } from '../lib/index.js';
+import { NotYetError, Task } from '../lib/index.js';
 import { ROOT } from './support/doc-examples.js';
 
 const declare = (options: object): unknown => {
@@ -11,27 +11,9 @@ const declare = (options: object): unknown => {
   return Loans;
 };
 
-const withApp = async (use: (app: App) => Promise<unknown>, options: object = {}): Promise<unknown> => {
-  class Loans {
-    @Task()
-    @ShouldCompute({ key: 'all', onDuplicate: 'coalesce' })
-    async recompute() {}
-  }
-  await using app = createApp({ broker: 'memory:', locks: 'memory:', ...options, services: [Loans] });
-  return await use(app);
-};
-
 /** What asks for each thing that the README says is not built: by the beginning of its line there. */
 const ASKED: Readonly<Record<string, readonly (() => unknown)[]>> = {
   '`@Task`': [() => declare({ onConnectionLoss: 'finish' })],
-  'a plain call': [
-    () =>
-      withApp((app) =>
-        Promise.resolve(Reflect.construct(app.definitions[0]!.service, []) as { recompute(): unknown }).then((loans) =>
-          loans.recompute(),
-        ),
-      ),
-  ],
 };
 
 /** The lines of the README's section, as one text each. */
@@ -78,7 +60,7 @@ describe('what the README says is not built yet', () => {
         .map(async (ask) => (await refusal(ask)).stack ?? ''),
     );
     const found = places();
-    expect(found).to.have.length.above(2);
+    expect(found).to.have.length.above(1);
     expect(found.filter((place) => !stacks.some((stack) => stack.includes(`/${place}:`)))).to.deep.equal([]);
   });
 });

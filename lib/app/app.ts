@@ -5,10 +5,11 @@ import { sendSettings, type SendOptions } from './send-options.js';
 import { addressee } from './direct-calls.js';
 import { submitAll } from '../client/batch.js';
 import { prepare, prepareAll, prepareNamed, type Call } from '../client/call.js';
+import { offerOf } from '../client/offer.js';
 import type { Receipt } from '../client/receipt.js';
 import { Transactions, type TransactionBody, type TransactionRunner } from '../client/transaction.js';
 import { systemClock, type Clock } from '../clock.js';
-import { ClosedError, ConfigError, NotYetError } from '../errors.js';
+import { ClosedError, ConfigError } from '../errors.js';
 import { checkName, wrong } from '../options.js';
 import { healthOf, Vitals, type Health } from '../health.js';
 import { Instances } from './instances.js';
@@ -22,6 +23,7 @@ import { IN_THREAD, refuseMemoryInThread, refuseWorkerInThread, threadsOf } from
 import { makeStub, type ReceiptOf, type Stub } from './stub.js';
 import type { Class, TaskDefinition } from '../task-definition.js';
 import { answerDirectCalls, type DirectCall } from '../declarations/guarded-method.js';
+import { pack } from '../declarations/payload.js';
 import { coalesces, recordName } from '../declarations/uniqueness.js';
 import type { ThreadParts } from '../worker/thread-body.js';
 import { DirectRun } from '../worker/direct-run.js';
@@ -304,7 +306,7 @@ export class App {
     const definition = this.#resolve().of(service, call.method);
     const key = definition.key?.(call.args);
     if (key === undefined) return call.body();
-    if (coalesces(definition)) throw notYetCalled(definition);
+    const offer = coalesces(definition) ? offerOf(definition, pack(definition, call.args)) : undefined;
     const links = await this.#open();
     const { namespace, publishTimeout } = this.#settings;
     const parts = {
@@ -314,7 +316,7 @@ export class App {
       closing: this.#closing.signal,
     };
     const record = recordName(namespace, definition.name, key);
-    return new DirectRun({ ...parts, app: this }, { definition, key, record }).run(call);
+    return new DirectRun({ ...parts, app: this }, { definition, key, record, args: offer }).run(call);
   }
 
   #resolve(): Registry {
@@ -371,9 +373,6 @@ export class App {
     return (this.#links = opening);
   }
 }
-
-const notYetCalled = ({ name }: TaskDefinition): NotYetError =>
-  new NotYetError(`${name}: a plain call under onDuplicate 'coalesce' is not built yet; enqueue it`, { task: name });
 
 answerDirectCalls((call) => {
   const { app, service } = addressee<App>(call);

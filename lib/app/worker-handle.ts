@@ -57,8 +57,7 @@ export class WorkerHandle implements AppWorker {
   }
 
   async start(): Promise<void> {
-    this.#open.add(this);
-    const making = (this.#worker ??= this.#make(this.settings));
+    const making = (this.#worker ??= this.#begin());
     try {
       this.#live = await making;
       await this.#live.start();
@@ -85,6 +84,11 @@ export class WorkerHandle implements AppWorker {
     this.#open.delete(this);
     this.#stopped = true;
     return stopped ?? { aborted: 0 };
+  }
+
+  #begin(): Promise<Worker> {
+    this.#open.add(this);
+    return this.#make(this.settings);
   }
 
   #started(): Promise<Worker | undefined> {

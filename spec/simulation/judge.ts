@@ -193,7 +193,8 @@ function stale(given: Case): string[] {
 /** Who is dropped because another one runs can name one that did. */
 function ghosts(given: Case): string[] {
   const { calls, bodies, words } = given.ledger;
-  const ran = (id: string): boolean => bodies.some((body) => body.id === id) || given.ledger.diedOf(id, UNRUN);
+  const ran = (id: string): boolean =>
+    bodies.some((body) => body.id === id) || given.trail(id).some((of) => given.ledger.diedOf(of, UNRUN));
   const missed = (call: Enqueued | undefined): boolean =>
     call !== undefined && finishedAfter(call, given.ledger).length === 0;
   const callers = calls.filter(
