@@ -66,6 +66,8 @@ export interface DeliveryHandler {
 
 /** A running subscription. */
 export interface Subscription {
+  /** Messages come now: false while a lost consumer is being re-established. @default true */
+  readonly attached?: boolean;
   /** Stops deliveries. Unsettled ones stay open until they are settled or the transport closes. */
   cancel(): Promise<void>;
 }

@@ -2,8 +2,6 @@ import { expect } from 'chai';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { NotYetError, Task } from '../lib/index.js';
-import { readCommandLine } from '../lib/cli/command-line.js';
-import { taskWorker } from './cli/task-worker-process.js';
 import { ROOT } from './support/doc-examples.js';
 
 const declare = (options: object): unknown => {
@@ -13,12 +11,9 @@ const declare = (options: object): unknown => {
   return Loans;
 };
 
-const line = (...args: string[]): unknown => readCommandLine(['-a', 'app.js', ...args], '1.2.3');
-
 /** What asks for each thing that the README says is not built: by the beginning of its line there. */
 const ASKED: Readonly<Record<string, readonly (() => unknown)[]>> = {
   '`@Task`': [() => declare({ onConnectionLoss: 'finish' })],
-  '`task-worker`': [() => line('--health-port', '80')],
 };
 
 /** The lines of the README's section, as one text each. */
@@ -55,9 +50,7 @@ describe('what the README says is not built yet', () => {
     );
     for (const ask of Object.values(ASKED).flat())
       expect(await refusal(ask), String(ask)).to.be.instanceOf(NotYetError);
-    for (const option of ['onConnectionLoss', '--health-port']) {
-      expect(LISTED.join('\n')).to.contain(option);
-    }
+    expect(LISTED.join('\n')).to.contain('onConnectionLoss');
   });
 
   it('is all that lib/ refuses as not built', async () => {
@@ -67,13 +60,7 @@ describe('what the README says is not built yet', () => {
         .map(async (ask) => (await refusal(ask)).stack ?? ''),
     );
     const found = places();
-    expect(found).to.have.length.above(2);
+    expect(found).to.have.length.above(1);
     expect(found.filter((place) => !stacks.some((stack) => stack.includes(`/${place}:`)))).to.deep.equal([]);
-  });
-
-  it('ends task-worker with 64 and one line', async () => {
-    const { code, stderr } = await taskWorker(['-a', 'app.js', '--health-port', '80']);
-    expect(code).to.equal(64);
-    expect(stderr).to.match(/^task-worker: the option --health-port is not built yet.*\n$/);
   });
 });

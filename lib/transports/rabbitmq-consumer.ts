@@ -55,6 +55,10 @@ export class Consumer implements Subscription {
     return this.#established.promise;
   }
 
+  get attached(): boolean {
+    return this.#tag !== undefined;
+  }
+
   async cancel(): Promise<void> {
     if (this.#cancelled) return;
     this.#cancelled = true;

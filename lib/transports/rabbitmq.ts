@@ -131,6 +131,9 @@ class RabbitTransport implements Transport {
     const relay = new Relay({ clock: this.#clock, queue, publish, expired });
     const consumer = await this.consume(queue, RELAY_PREFETCH, relay);
     const subscription = {
+      get attached(): boolean {
+        return consumer.attached !== false;
+      },
       cancel: async () => {
         this.#relays.delete(subscription);
         await consumer.cancel();

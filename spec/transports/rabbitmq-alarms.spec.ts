@@ -178,12 +178,20 @@ describe('a RabbitMQ transport whose broker raises an alarm', () => {
     const told: [boolean, string | undefined][] = [];
     app.on('broker:blocked', ({ blocked, reason }) => told.push([blocked, reason]));
     await app.connect();
+    const metrics = await app.metrics();
     await server.ctl('set_vm_memory_high_watermark', 'absolute', '1');
     const receipt = app.tasks(Loans).recompute(1);
     await eventually(() => expect(told).to.deep.equal([[true, 'low on memory']]));
+    const reason = 'RabbitMQ takes no messages, for it has raised an alarm (publish): low on memory';
+    expect(app.health()).to.deep.equal({ ready: false, reasons: [reason] });
+    expect(await metrics.text())
+      .to.contain('\nsolotask_broker_blocked 1\n')
+      .and.contain('\nsolotask_ready 0\n');
     await server.ctl('set_vm_memory_high_watermark', '0.6');
     expect(await receipt).to.include({ status: 'enqueued' });
     await eventually(() => expect(told.at(-1)).to.deep.equal([false, undefined]));
+    expect(app.health()).to.deep.equal({ ready: true, reasons: [] });
+    expect(await metrics.text()).to.contain('\nsolotask_broker_blocked 0\n');
   });
 });
 
