@@ -52,6 +52,10 @@ export interface TaskDefinition {
   readonly priority: number | undefined;
   /** How long a message may wait for its first run, ms; undefined: for ever. */
   readonly expires: number | undefined;
+  /** How often the message's stand-in asks after a long run, ms; undefined: the message stays unacknowledged during the run. */
+  readonly long: number | undefined;
+  /** What a body does when the link that brought its message is lost. */
+  readonly onConnectionLoss: 'abort' | 'finish';
   /** Inside a transaction, an enqueue waits for its commit. */
   readonly afterCommit: boolean;
   readonly parameters: readonly ParameterDefinition[];

@@ -30,7 +30,6 @@ const ASKED: Readonly<Record<string, readonly (() => unknown)[]>> = {
   '`@Task`': [
     () => declare({ timeLimit: '1m' }),
     () => declare({ thread: true }),
-    () => declare({ onConnectionLoss: 'finish' }),
   ],
   '`app.send`': [() => withApp((app) => app.send('x', { queue: 'theirs', delay: '1m', expires: '1h' }))],
   'a plain call': [
@@ -83,7 +82,7 @@ describe('what the README says is not built yet', () => {
     );
     for (const ask of Object.values(ASKED).flat())
       expect(await refusal(ask), String(ask)).to.be.instanceOf(NotYetError);
-    for (const option of ['timeLimit', 'thread', 'onConnectionLoss', '--once', '--max-tasks', '--health-port', '-q']) {
+    for (const option of ['timeLimit', 'thread', '--once', '--max-tasks', '--health-port', '-q']) {
       expect(LISTED.join('\n')).to.contain(option);
     }
   });

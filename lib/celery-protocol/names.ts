@@ -26,6 +26,8 @@ export const PUBLISH_HEADERS: readonly string[] = [
   'copy',
   'due',
   'due_queue',
+  'stand_in',
+  'suspect',
   'dead_code',
   'dead_reason',
   'dead_stack',

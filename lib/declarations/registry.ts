@@ -79,6 +79,8 @@ function resolve(service: Class, declaration: Declaration): TaskDefinition {
     retry: task.retry,
     priority: task.priority,
     expires: task.expires,
+    long: task.long === false ? undefined : task.long,
+    onConnectionLoss: task.onConnectionLoss,
     afterCommit: task.afterCommit,
     parameters,
     key: key === undefined ? undefined : compileKey(key, parameters, name),

@@ -17,6 +17,14 @@ export const recordPrefix = (namespace: string): string => `${namespace}:lock:`;
 export const recordName = (namespace: string, task: string, key: string): string =>
   `${recordPrefix(namespace)}${part(task)}:${key}`;
 
+/** The record of a run that has no key: under its own id. */
+export const ownRecordName = (namespace: string, task: string, id: string): string =>
+  recordName(namespace, task, `id:${id}`);
+
+/** Its body goes on without the delivery that brought it: only a record can tell others that it runs. */
+export const survives = (definition: TaskDefinition | undefined): boolean =>
+  definition?.long !== undefined || definition?.onConnectionLoss === 'finish';
+
 /** Task and key of a record's name, without its prefix. */
 export function parseRecord(rest: string): { readonly task: string; readonly key: string } {
   const colon = rest.indexOf(':');

@@ -4,7 +4,7 @@ import type { FenceSource } from '../fence.js';
 import type { ClaimAnswer, Guard, Holder, Identity, RunningClaim } from '../guard.js';
 import type { Signals } from '../signals.js';
 import type { OnDuplicate } from '../task-definition.js';
-import { coalesces, workerPolicy } from '../declarations/uniqueness.js';
+import { coalesces, survives, workerPolicy } from '../declarations/uniqueness.js';
 import { Lease } from './lease.js';
 import type { Outcome } from './outcome.js';
 import type { Run } from './run.js';
@@ -113,7 +113,8 @@ export class Claimer {
     const args = onDuplicate === 'coalesce' ? run.offer() : undefined;
     const claim = {
       nonce,
-      copy,
+      // A redelivery of what goes on without its delivery is as any other copy: it must not stop the run.
+      copy: survives(run.definition) ? nonce : copy,
       seq: run.lock?.fence,
       lease,
       strategy: doneBy(run, onDuplicate),

@@ -6,12 +6,14 @@ import type { Signals } from '../signals.js';
 import { Entry, runInScope } from '../task-context.js';
 import type { RetryPolicy, TaskDefinition } from '../task-definition.js';
 import type { Claimer } from './claim.js';
+import type { Crashes } from './crashes.js';
 import { expired, type ExpiryParts } from './expiry.js';
 import type { Outcome } from './outcome.js';
 import type { ResultKeeper } from './result-keeper.js';
 import { RunContext } from './run-context.js';
 import type { Ending, Run } from './run.js';
 import type { Seat } from './seat.js';
+import type { StandIns } from './stand-ins.js';
 
 /** Where the services' instances come from. */
 export interface Instances {
@@ -23,6 +25,8 @@ export interface ExecutorParts extends ExpiryParts {
   readonly signals: Signals;
   readonly claimer: Claimer;
   readonly keeper: ResultKeeper;
+  readonly standIns: StandIns;
+  readonly crashes: Crashes;
   readonly instances: Instances;
   /** Aborts when the worker takes no more work: nothing begins any more. */
   readonly draining: AbortSignal;
@@ -49,6 +53,7 @@ export class Executor {
   async execute(run: Run, seat: Seat): Promise<Outcome> {
     return (
       (await this.#untilDue(run)) ??
+      (await this.#parts.standIns.meet(run)) ??
       (await this.#seated(run, seat)) ??
       (await expired(run, this.#parts)) ??
       (await this.#keyed(run, seat))
@@ -79,7 +84,7 @@ export class Executor {
   }
 
   async #seated(run: Run, seat: Seat): Promise<Outcome | undefined> {
-    await seat.take();
+    if (!(await seat.take())) return { kind: 'returned' };
     return run.delivery.stale || this.#parts.draining.aborted ? { kind: 'returned' } : undefined;
   }
 
@@ -93,19 +98,33 @@ export class Executor {
   }
 
   async #body(run: Run): Promise<Outcome> {
+    const { crashes } = this.#parts;
+    const early = (await crashes.begin(run)) ?? (await this.#acknowledge(run));
+    const outcome = early ?? (await this.#call(run));
+    await crashes.end(run);
+    return outcome;
+  }
+
+  /** What has to be acknowledged before the body's first line; undefined when that may run. */
+  async #acknowledge(run: Run): Promise<Outcome | undefined> {
+    const { acksLate, long } = run.definition as TaskDefinition;
+    if (acksLate) return long === undefined ? undefined : this.#parts.standIns.post(run);
+    return (await ackedFirst(run)) ? undefined : { kind: 'aborted', error: run.aborted ?? GIVEN_BACK };
+  }
+
+  async #call(run: Run): Promise<Outcome> {
     const definition = run.definition as TaskDefinition;
-    if (!definition.acksLate && !(await ackedFirst(run))) return { kind: 'aborted', error: run.aborted ?? GIVEN_BACK };
     run.begin(this.#parts.clock.monotonic());
     const fence = run.lease?.identity.fence;
     this.#parts.signals.emit('task:started', { redelivered: run.delivery.redelivered, fence, ...run.event() });
-    run.body = this.#call(run, definition);
+    run.body = this.#invoke(run, definition);
     const ending = await Promise.race([run.body, this.#overdue(run, run.body)]);
     run.stage = 'settling';
     return this.#judge(run, definition, ending);
   }
 
   /** Never rejects: what the body threw is its ending. */
-  async #call(run: Run, definition: TaskDefinition): Promise<Ending> {
+  async #invoke(run: Run, definition: TaskDefinition): Promise<Ending> {
     const { signals, instances, app } = this.#parts;
     try {
       const service = await instances.of(definition);

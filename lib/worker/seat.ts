@@ -1,4 +1,4 @@
-import { pause, type Clock } from '../clock.js';
+import { pause, type Clock, type Timer } from '../clock.js';
 import type { Slots } from './slots.js';
 
 /** What the seats of one worker share. */
@@ -11,6 +11,12 @@ export interface SeatParts {
   readonly draining: AbortSignal;
 }
 
+/**
+ * The longest wait for a seat, ms. The broker takes back what is not acknowledged in time (30 minutes by default), and
+ * everything else of that channel with it; and another worker may have a seat to give.
+ */
+const PATIENCE = 300_000;
+
 /** A delivery's place in the concurrency. It is left while the delivery waits for somebody else's lock. */
 export class Seat {
   readonly #parts: SeatParts;
@@ -20,9 +26,21 @@ export class Seat {
     this.#parts = parts;
   }
 
-  async take(): Promise<void> {
-    await this.#parts.slots.take();
-    this.#taken = true;
+  /** False when no seat became free in five minutes: the delivery had better go back. */
+  async take(): Promise<boolean> {
+    this.#taken = await new Promise((resolve) => {
+      const { slots, clock } = this.#parts;
+      const taken = (): void => {
+        patience?.cancel();
+        resolve(true);
+      };
+      if (slots.take(taken)) return resolve(true);
+      const patience: Timer | undefined = clock.after(PATIENCE, () => {
+        slots.leave(taken);
+        resolve(false);
+      });
+    });
+    return this.#taken;
   }
 
   leave(): void {
@@ -30,7 +48,7 @@ export class Seat {
     this.#taken = false;
   }
 
-  /** Waits outside the concurrency, then takes a place again. False, at once, when too many wait already. */
+  /** Waits outside the concurrency, then takes a place again. False, at once, when too many wait already; and when there is none. */
   async wait(ms: number): Promise<boolean> {
     const { clock, waitingRoom, draining } = this.#parts;
     if (waitingRoom.free === 0) return false;
@@ -39,7 +57,6 @@ export class Seat {
     this.leave();
     await pause(clock, ms, draining);
     waitingRoom.free++;
-    if (hadSeat) await this.take();
-    return true;
+    return !hadSeat || (await this.take());
   }
 }

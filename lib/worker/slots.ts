@@ -7,13 +7,20 @@ export class Slots {
     this.#free = size;
   }
 
-  /** Undefined when a slot was free, else a promise of one. */
-  take(): Promise<void> | undefined {
+  /** True when a slot was free; else `taken` is called once there is one, unless it leaves before. */
+  take(taken: () => void): boolean {
     if (this.#free > 0) {
       this.#free--;
-      return undefined;
+      return true;
     }
-    return new Promise((resolve) => this.#queue.push(resolve));
+    this.#queue.push(taken);
+    return false;
+  }
+
+  /** No longer waits. */
+  leave(taken: () => void): void {
+    const place = this.#queue.indexOf(taken);
+    if (place >= 0) this.#queue.splice(place, 1);
   }
 
   /** No limit any more: everybody who waits may pass. For a worker that drains, where nobody begins anything. */

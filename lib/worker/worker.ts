@@ -9,6 +9,7 @@ import type { Signals } from '../signals.js';
 import type { Delivery, Subscription, Transport } from '../transport.js';
 import { AckPolicy } from './ack-policy.js';
 import { Claimer } from './claim.js';
+import { Crashes } from './crashes.js';
 import { Executor, type Instances } from './executor.js';
 import { Herald } from './herald.js';
 import type { Outcome } from './outcome.js';
@@ -17,6 +18,7 @@ import { ResultKeeper } from './result-keeper.js';
 import { readDelivery, type Run } from './run.js';
 import { Seat, type SeatParts } from './seat.js';
 import { Slots } from './slots.js';
+import { StandIns } from './stand-ins.js';
 
 /** What a worker works with. */
 export interface WorkerParts {
@@ -94,8 +96,10 @@ export class Worker {
     const waitingRoom = { free: settings.prefetch - settings.concurrency };
     this.#seats = { clock: parts.clock, slots: new Slots(settings.concurrency), waitingRoom, draining };
     const keeper = new ResultKeeper(parts);
-    this.#executor = new Executor({ ...parts, draining, keeper, claimer: new Claimer({ ...parts, draining }) });
-    this.#policy = new AckPolicy({ ...parts, draining, keeper });
+    const standIns = new StandIns({ ...parts, draining });
+    const claimer = new Claimer({ ...parts, draining });
+    this.#executor = new Executor({ ...parts, draining, keeper, claimer, standIns, crashes: new Crashes(parts) });
+    this.#policy = new AckPolicy({ ...parts, draining, keeper, standIns });
     const { presence } = parts.guard;
     this.#herald = new Herald({ ...parts, ...settings, presence, runs: () => this.#runs.keys() });
   }
@@ -221,7 +225,7 @@ export class Worker {
 
   /** The broker has given these messages to somebody else: a second run of them may start any moment. */
   #lost(): void {
-    const gone = (run: Run): boolean => run.delivery.stale && run.definition?.acksLate !== false;
+    const gone = (run: Run): boolean => run.delivery.stale && run.definition?.acksLate !== false && !run.goesOn;
     this.#abortAll(
       gone,
       () => new DeliveryLostError('the link that brought this message was lost; it is delivered again'),

@@ -24,6 +24,8 @@ describe('@Task', () => {
       retry: { attempts: 3, delay: 1000, factor: 2, maxDelay: 300_000, jitter: true },
       priority: undefined,
       expires: undefined,
+      long: undefined,
+      onConnectionLoss: 'abort',
       afterCommit: true,
       keyText: undefined,
       unique: undefined,
@@ -118,6 +120,11 @@ describe('@Task', () => {
     [{ unique: { kye: 'x' } }, /no option 'kye'; did you mean 'key'\?/],
     [{ unique: 'loan:<loan>' }, /<loan>.*parameters: loanId/],
     [{ onConnectionLoss: 'wait' }, /onConnectionLoss' is 'wait'/],
+    [{ long: 'x' }, /'long' is 'x'; it takes a duration of at least 1000 ms/],
+    [{ long: 500 }, /'long' is 500; it takes a duration of at least 1000 ms/],
+    [{ long: '2h' }, /'long' is '2h'; it takes true, false, or at most '1h'/],
+    [{ long: true, acksLate: false }, /'long' does not go with acksLate: false.*leave long out/],
+    [{ onConnectionLoss: 'finish', acksLate: false }, /'onConnectionLoss' does not go with acksLate: false/],
     [{ unique: { key: 'x', onDuplicate: 'requeue' } }, /write @ShouldCompute\({ key, onDuplicate: 'requeue' }\)/],
     [{ thread: 1 }, /'thread' is 1/],
     [{ expires: 0 }, /'expires' is 0; it takes a duration of at least 1 ms/],
@@ -134,10 +141,20 @@ describe('@Task', () => {
     });
   }
 
+  it('hands long runs over: every minute, or as often as it is told', () => {
+    for (const [long, rest] of [
+      [true, 60_000],
+      ['5m', 300_000],
+      [1_000, 1_000],
+      [false, undefined],
+    ] as const) {
+      expect(declare({ long })).to.have.property('long', rest);
+    }
+  });
+
   const unbuilt: [object, string][] = [
     [{ timeLimit: '1m' }, 'timeLimit'],
     [{ thread: true }, 'thread'],
-    [{ onConnectionLoss: 'finish' }, 'onConnectionLoss'],
   ];
   for (const [options, name] of unbuilt) {
     it(`says that ${name} is not built yet`, () => {

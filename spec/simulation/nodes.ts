@@ -5,6 +5,7 @@ import type {
   Identity,
   KeptArguments,
   LockRecord,
+  Notes,
   PublishingClaim,
   RunningClaim,
 } from 'solotask';
@@ -143,23 +144,45 @@ export class NodeGuard implements Guard {
 
   /** From every node that answers in time. */
   async newest(key: string, identity: Identity): Promise<KeptArguments | 'none' | 'unknown'> {
-    type Answer = Awaited<ReturnType<Guard['newest']>>;
+    const answers = await this.#each('newest', (guard) => guard.newest(key, identity));
+    if (!this.#quorum(answers)) return 'unknown';
+    const kept = answers.filter((answer) => typeof answer === 'object');
+    return kept.sort((one, other) => other.seq - one.seq)[0] ?? 'none';
+  }
+
+  /** As over Redis: without a vote. */
+  readonly notes: Notes = {
+    mark: async (key, ttl) => this.#quorum(await this.#each('note', ({ notes }) => notes.mark(key, ttl))),
+    marked: async (key) => {
+      const answers = await this.#each('note', ({ notes }) => notes.marked(key));
+      return answers.includes(true) || (this.#quorum(answers) ? false : undefined);
+    },
+    count: async (key, ttl) => {
+      const sums = await this.#each('note', async ({ notes }) => (await notes.count(key, ttl)) ?? 0);
+      return sums.length === 0 ? undefined : Math.max(...sums);
+    },
+    forget: async (key) => void (await this.#each('note', ({ notes }) => notes.forget(key).then(() => true))),
+  };
+
+  #quorum(answers: readonly unknown[]): boolean {
+    return answers.length * 2 > this.#nodes.length;
+  }
+
+  /** The answers of the nodes that give one in time. */
+  async #each<T>(moment: Moment, ask: (guard: Guard) => Promise<T | undefined>): Promise<T[]> {
     const asked = this.#nodes.map(
       (node) =>
-        new Promise<Answer | undefined>((resolve) => {
-          let found: Answer | undefined;
-          const ask = async (guard: Guard): Promise<Vote> => {
-            found = await guard.newest(key, identity);
+        new Promise<T | undefined>((resolve) => {
+          let found: T | undefined;
+          const run = async (guard: Guard): Promise<Vote> => {
+            found = await ask(guard);
             return { word: 'ok' };
           };
           const hear = (vote: Vote): void => resolve('word' in vote && vote.word === 'ok' ? found : undefined);
-          this.#send(node, { moment: 'newest', run: ask, hear });
+          this.#send(node, { moment, run, hear });
         }),
     );
-    const answers = (await Promise.all(asked)).filter((answer) => answer !== undefined);
-    if (answers.length * 2 <= this.#nodes.length) return 'unknown';
-    const kept = answers.filter((answer) => typeof answer === 'object');
-    return kept.sort((one, other) => other.seq - one.seq)[0] ?? 'none';
+    return (await Promise.all(asked)).filter((answer) => answer !== undefined);
   }
 
   read(key: string): Promise<LockRecord | undefined> {
