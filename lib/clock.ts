@@ -38,16 +38,36 @@ export const systemClock: Clock = {
   uuid: () => randomUUID(),
 };
 
+/** Who is to be told of a signal's abort: Node takes more than ten listeners of one signal for a leak, and prints so. */
+const told = new WeakMap<AbortSignal, Set<() => void>>();
+
+/**
+ * Calls `tell` when `signal` aborts, until the returned function is called. However many ask, the signal has one
+ * listener. Not called for a signal that has aborted before.
+ */
+export function onAbort(signal: AbortSignal, tell: () => void): () => void {
+  const all = told.get(signal) ?? listened(signal);
+  all.add(tell);
+  return () => void all.delete(tell);
+}
+
+function listened(signal: AbortSignal): Set<() => void> {
+  const all = new Set<() => void>();
+  told.set(signal, all);
+  signal.addEventListener('abort', () => all.forEach((tell) => tell()), { once: true });
+  return all;
+}
+
 /** Resolves after `ms`, or as soon as `signal` aborts; never rejects. */
 export function pause(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted === true) return Promise.resolve();
   return new Promise((resolve) => {
     const wake = (): void => {
       timer.cancel();
-      signal?.removeEventListener('abort', wake);
+      forget?.();
       resolve();
     };
     const timer = clock.after(ms, wake);
-    signal?.addEventListener('abort', wake, { once: true });
+    const forget = signal && onAbort(signal, wake);
   });
 }

@@ -78,8 +78,6 @@ export interface TaskMessage extends MessageBody {
   readonly priority: number | undefined;
   /** Epoch ms after which a worker drops it. @default never */
   readonly expires?: number | undefined;
-  /** ms after which the broker drops it, whoever consumes; for Celery's queues only. @default never */
-  readonly expiration?: number | undefined;
   readonly rootId: string | undefined;
   readonly parentId: string | undefined;
   /** The caller's own headers; names that the wire format uses are refused. */

@@ -42,15 +42,16 @@ class WatchedBroker extends MemoryBroker {
     return outcome;
   }
 
-  /** Somebody else's queue, which a real broker would have. */
+  /** Somebody else's queue, which a real broker would have. One that a task of the app is on is worked on all the same. */
   override declare(declaration: QueueDeclaration): void {
-    const { name, passive } = declaration;
-    if (passive === true && this.queue(name) === undefined) this.foreign.add(name);
+    const { name, passive, deadLetters } = declaration;
+    if (passive === true && deadLetters !== true && this.queue(name) === undefined) this.foreign.add(name);
     super.declare({ ...declaration, passive: false });
   }
 
-  override hold(queue: string, frame: Frame, due: number): void {
-    super.hold(queue, frame, due);
+  override hold(...held: Parameters<MemoryBroker['hold']>): void {
+    super.hold(...held);
+    const [queue, frame] = held;
     this.stored(queue, frame);
   }
 }

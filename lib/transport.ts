@@ -10,6 +10,8 @@ export interface QueueDeclaration {
   readonly maxPriority?: number;
   /** @default false */
   readonly passive?: boolean;
+  /** Of a passive queue: a classic queue of ours for its dead letters, since somebody of ours consumes it. @default false */
+  readonly deadLetters?: boolean;
 }
 
 /** A message on its way out. */
@@ -20,6 +22,11 @@ export interface Outgoing {
   readonly frame: Frame;
   /** Epoch ms before which it must not reach `queue`. Less than a second away: delivered now, the worker waits. */
   readonly due?: number | undefined;
+  /**
+   * Epoch ms from which on the broker may drop it from `queue`, by itself: for a consumer that reads no header of ours.
+   * A delay counts: once it is over, what is left of the time is given to the broker.
+   */
+  readonly expires?: number | undefined;
   /** How long to try, ms; connecting, blocked links and unknown outcomes included. */
   readonly timeout: number;
 }
@@ -80,6 +87,8 @@ export interface TransportEvents {
   disconnected(link: 'publish' | 'consume', error: Error | undefined): void;
   /** The broker raised an alarm (true) or cleared it (false): publishes wait. */
   blocked(blocked: boolean, reason: string | undefined): void;
+  /** The relay took a message whose `expires` had passed while it was delayed; it is gone. */
+  expired?(frame: Frame, queue: string, expires: number): void;
 }
 
 /** Queue figures, for people and for drains. */

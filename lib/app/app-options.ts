@@ -1,10 +1,10 @@
 import { duration } from '../duration.js';
 import { ConfigError } from '../errors.js';
 import type { Guard } from '../guard.js';
-import { checkInteger, checkOptions, checkWord, wrong } from '../options.js';
+import { checkFlag, checkInteger, checkOptions, checkWord, wrong } from '../options.js';
 import type { ResultBackend } from '../result-backend.js';
 import { checkQueue } from '../declarations/task-settings.js';
-import type { Class } from '../task-definition.js';
+import type { Class, TaskDefinition } from '../task-definition.js';
 import type { Transport } from '../transport.js';
 
 /** An ioredis client, as far as solotask cares: it is duplicated, the given one stays untouched. */
@@ -23,6 +23,11 @@ export interface QueueOptions {
   readonly type?: 'quorum' | 'classic';
   /** Classic queues only: the highest priority, 1–9. */
   readonly maxPriority?: number;
+  /**
+   * Somebody else declares it (Celery, say): it must exist, and is used as it is. Only `<queue>.dead` is ours, a classic
+   * queue, where a task of this app is on it. @default false
+   */
+  readonly passive?: boolean;
 }
 
 /** What `services` may list: classes and instances. */
@@ -127,7 +132,9 @@ function checkNamespace(namespace: unknown): string {
 function checkQueues(queues: Readonly<Record<string, QueueOptions>>): Readonly<Record<string, QueueOptions>> {
   for (const [name, options] of Object.entries(queues)) {
     checkQueue(name, 'a queue of createApp');
-    const { type = 'quorum', maxPriority } = checkOptions(options, ['type', 'maxPriority'], `queue '${name}'`);
+    const given = checkOptions(options, ['type', 'maxPriority', 'passive'], `queue '${name}'`);
+    const { type = 'quorum', maxPriority } = given;
+    if (checkFlag(given.passive, `passive of queue '${name}'`, false)) refuseArguments(name, given);
     checkWord(type, `type of queue '${name}'`, ['quorum', 'classic']);
     if (maxPriority === undefined) continue;
     checkInteger(maxPriority, `maxPriority of queue '${name}'`, 1, 9);
@@ -135,4 +142,32 @@ function checkQueues(queues: Readonly<Record<string, QueueOptions>>): Readonly<R
       throw wrong(`maxPriority of queue '${name}'`, maxPriority, "effect with type 'classic' only");
   }
   return queues;
+}
+
+/** Who does not declare a queue has no say in what it is. */
+function refuseArguments(name: string, { type, maxPriority }: Partial<Record<keyof QueueOptions, unknown>>): void {
+  if (type === undefined && maxPriority === undefined) return;
+  throw new ConfigError(
+    `queue '${name}' is passive, so its type and maxPriority are what its owner declared: leave them out`,
+    {
+      option: 'passive',
+      queue: name,
+    },
+  );
+}
+
+/** Tasks whose priority says nothing, for their queue has none, a sentence each. What a passive queue has nobody knows. */
+export function idlePriorities(
+  definitions: readonly TaskDefinition[],
+  queues: Readonly<Record<string, QueueOptions>>,
+): readonly string[] {
+  return definitions
+    .filter(({ priority }) => priority !== undefined && priority > 0)
+    .filter(({ queue }) => queues[queue]?.passive !== true && queues[queue]?.maxPriority === undefined)
+    .map(
+      ({ name, queue, priority }) =>
+        `${name}: its priority (${priority}) needs a queue that has priorities, and '${queue}' is not declared as one: ` +
+        `queues: { '${queue}': { type: 'classic', maxPriority: 9 } }, under a new name if it exists already ` +
+        `(RabbitMQ before 4 ignores it on a quorum queue; from 4 on it only tells 5 to 9 from the rest)`,
+    );
 }

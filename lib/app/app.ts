@@ -1,5 +1,4 @@
-import { setMaxListeners } from 'node:events';
-import { appSettings, type AppOptions, type AppSettings } from './app-options.js';
+import { appSettings, idlePriorities, type AppOptions, type AppSettings } from './app-options.js';
 import { appOf, bind, prefer, unbind } from './binding.js';
 import { batchSettings, callSettings, type BatchOptions, type CallOptions } from './call-options.js';
 import { sendSettings, type SendOptions } from './send-options.js';
@@ -23,7 +22,7 @@ import type { Class, TaskDefinition } from '../task-definition.js';
 import { answerDirectCalls, type DirectCall } from '../declarations/guarded-method.js';
 import { coalesces, recordName } from '../declarations/uniqueness.js';
 import { DirectRun } from '../worker/direct-run.js';
-import { Worker, workerSettings, type WorkerOptions } from '../worker/worker.js';
+import { Worker, workerSettings, type WorkerOptions, type WorkerSettings } from '../worker/worker.js';
 import { WorkerHandle, type AppWorker } from './worker-handle.js';
 
 /** By this symbol `task-worker` knows an app, whichever copy of the package made it. */
@@ -44,6 +43,7 @@ type AnyRunner = TransactionRunner<[], unknown, unknown>;
 export class App {
   readonly [APP] = 1;
   readonly #signals = new Signals();
+  /** Those that were started and not stopped. */
   readonly #workers = new Set<WorkerHandle>();
   /** Plain calls under way. */
   readonly #calls = new Set<Promise<unknown>>();
@@ -67,8 +67,6 @@ export class App {
     this.#clock = clock;
     const submit = async (call: Call): Promise<Receipt> => (await this.#reach()).client.submit(call);
     this.#transactions = new Transactions({ clock, signals: this.#signals, submit });
-    // Each result that is waited for listens; Node takes more than ten for a leak, and prints so.
-    setMaxListeners(0, this.#closing.signal);
     bind(this);
   }
 
@@ -107,7 +105,8 @@ export class App {
 
   /** What is allowed and probably not meant, a sentence each. */
   get warnings(): readonly string[] {
-    return this.#resolve().warnings;
+    const { definitions, warnings } = this.#resolve();
+    return [...warnings, ...idlePriorities(definitions, this.#settings.queues)];
   }
 
   /** Whether `services` has this class, itself or by an instance. */
@@ -175,7 +174,7 @@ export class App {
    */
   async send(name: string, options: SendOptions = {}): Promise<Receipt> {
     const task = checkName(name, 'the task name of app.send', 255);
-    const settings = sendSettings(options, { registry: this.#resolve(), ...this.#settings }, task, this.#clock.now());
+    const settings = sendSettings(options, this.#resolve(), task, this.#clock.now());
     this.#refuseClosed();
     return this.#submit(prepareNamed(this.#clock, task, settings));
   }
@@ -205,7 +204,7 @@ export class App {
 
   /** A worker of this app's tasks, not started. @throws ConfigError */
   worker(options: WorkerOptions = {}): AppWorker {
-    const handle = new WorkerHandle(workerSettings(options, this.#resolve()), async (settings) => {
+    const make = async (settings: WorkerSettings): Promise<Worker> => {
       const registry = this.#resolve();
       const links = await this.#open();
       const instances = (this.#instances ??= new Instances(this.#settings.services(), this.#settings.container));
@@ -220,9 +219,8 @@ export class App {
         publishTimeout,
       };
       return new Worker({ ...parts, app: this }, settings);
-    });
-    this.#workers.add(handle);
-    return handle;
+    };
+    return new WorkerHandle(workerSettings(options, this.#resolve()), make, this.#workers);
   }
 
   /** What operators look at and mend: dead letters, locks, queues, workers. Opens the links. */

@@ -3,6 +3,7 @@ import { checkPair, openGuard, openResults, openTransport } from './adapters.js'
 import type { AppSettings } from './app-options.js';
 import { Client } from '../client/client.js';
 import { resultReader } from '../client/result-reader.js';
+import { decodeHead } from '../celery-protocol.js';
 import type { Clock } from '../clock.js';
 import { LockUnavailableError } from '../errors.js';
 import { FenceSource } from '../fence.js';
@@ -11,7 +12,7 @@ import type { Rehearsal } from './rehearsal.js';
 import type { Registry } from '../declarations/registry.js';
 import type { ResultBackend } from '../result-backend.js';
 import type { Signals } from '../signals.js';
-import type { Transport } from '../transport.js';
+import type { QueueDeclaration, Transport } from '../transport.js';
 
 /** What an app is made of before anything is opened. */
 export interface LinkParts {
@@ -67,7 +68,7 @@ export async function openLinks(parts: LinkParts, timeout: number): Promise<Link
   const fences = new FenceSource(clock);
   const origin = `${process.pid}@${hostname()}`;
   const reader = results && resultReader({ results, clock, closed });
-  const declared = new Set(queues.map((queue) => queue.name));
+  const declared = new Map(queues.map((queue) => [queue.name, queue]));
   const shared = { transport, guard, fences, clock, signals, run: rehearsal?.run };
   const client = new Client({ ...shared, namespace, publishTimeout, origin, reader, declared });
   return { transport, guard, results, fences, client, name: name ?? `${hostname()}-${process.pid}` };
@@ -93,9 +94,10 @@ export async function closeLinks({ client, transport, guard, results }: Links): 
   await results?.close();
 }
 
-function queuesOf({ settings, registry }: LinkParts): { name: string }[] {
-  const names = new Set([...registry.definitions.map(({ queue }) => queue), ...Object.keys(settings.queues)]);
-  return [...names].map((name) => ({ ...settings.queues[name], name }));
+function queuesOf({ settings, registry }: LinkParts): QueueDeclaration[] {
+  const ours = new Set(registry.definitions.map(({ queue }) => queue));
+  const names = new Set([...ours, ...Object.keys(settings.queues)]);
+  return [...names].map((name) => ({ ...settings.queues[name], name, deadLetters: ours.has(name) }));
 }
 
 function listen(transport: Transport, guard: Guard, signals: Signals): void {
@@ -104,6 +106,10 @@ function listen(transport: Transport, guard: Guard, signals: Signals): void {
     connected: (link) => signals.emit('broker:connected', { link, address }),
     disconnected: (link, error) => signals.emit('broker:disconnected', { link, error }),
     blocked: (blocked, reason) => signals.emit('broker:blocked', { blocked, reason }),
+    expired: (frame, queue, expires) => {
+      const { task, id, attempt, lock } = decodeHead(frame);
+      signals.emit('task:expired', { task, id, key: lock?.key, queue, attempt, expires });
+    },
   });
   guard.listen({
     available: (error) => signals.emit('redis:unavailable', { error }),

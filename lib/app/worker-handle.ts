@@ -15,12 +15,15 @@ export interface AppWorker {
 export class WorkerHandle implements AppWorker {
   readonly settings: WorkerSettings;
   readonly #make: (settings: WorkerSettings) => Promise<Worker>;
+  /** Those of the app that may have to be stopped. */
+  readonly #open: Set<WorkerHandle>;
   #worker: Promise<Worker> | undefined;
   #live: Worker | undefined;
 
-  constructor(settings: WorkerSettings, make: (settings: WorkerSettings) => Promise<Worker>) {
+  constructor(settings: WorkerSettings, make: (settings: WorkerSettings) => Promise<Worker>, open: Set<WorkerHandle>) {
     this.settings = settings;
     this.#make = make;
+    this.#open = open;
   }
 
   get running(): number {
@@ -28,13 +31,17 @@ export class WorkerHandle implements AppWorker {
   }
 
   async start(): Promise<void> {
+    this.#open.add(this);
     const making = (this.#worker ??= this.#make(this.settings));
     try {
       this.#live = await making;
       await this.#live.start();
     } catch (error) {
       // The next start tries again, with a new worker, unless this one was stopped.
-      if (!(error instanceof ClosedError)) this.#worker = undefined;
+      if (!(error instanceof ClosedError)) {
+        this.#worker = undefined;
+        this.#open.delete(this);
+      }
       throw error;
     }
   }
@@ -44,7 +51,9 @@ export class WorkerHandle implements AppWorker {
   }
 
   async stop(options?: { timeout?: number }): Promise<{ aborted: number }> {
-    return (await (await this.#started())?.stop(options)) ?? { aborted: 0 };
+    const stopped = await (await this.#started())?.stop(options);
+    this.#open.delete(this);
+    return stopped ?? { aborted: 0 };
   }
 
   #started(): Promise<Worker | undefined> {

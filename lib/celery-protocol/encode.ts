@@ -38,7 +38,7 @@ export const reprHeaders = (args: string, kwargs: string): { argsrepr: string; k
   kwargsrepr: kwargs.slice(0, REPR_LENGTH),
 });
 
-function properties({ id, enqueuedAt, priority, expiration }: TaskMessage): FrameProperties {
+function properties({ id, enqueuedAt, priority }: TaskMessage): FrameProperties {
   return {
     contentType: 'application/json',
     contentEncoding: 'utf-8',
@@ -46,7 +46,6 @@ function properties({ id, enqueuedAt, priority, expiration }: TaskMessage): Fram
     messageId: id,
     timestamp: Math.floor(enqueuedAt / 1000),
     ...(priority === undefined ? undefined : { priority: checkedPriority(priority) }),
-    ...(expiration === undefined ? undefined : { expiration: String(expiration) }),
   };
 }
 

@@ -26,6 +26,7 @@ export const PUBLISH_HEADERS: readonly string[] = [
   'copy',
   'due',
   'due_queue',
+  'due_expires',
   'stand_in',
   'suspect',
   'dead_code',

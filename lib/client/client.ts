@@ -14,7 +14,7 @@ import type { Guard, Identity } from '../guard.js';
 import type { MessageLock } from '../message.js';
 import type { DiscardReason, Signals } from '../signals.js';
 import type { UniquePolicy } from '../task-definition.js';
-import type { Transport } from '../transport.js';
+import type { QueueDeclaration, Transport } from '../transport.js';
 import { PUBLISH_WINDOW, recordName } from '../declarations/uniqueness.js';
 import type { Call } from './call.js';
 import { Flight, type Landed } from './flights.js';
@@ -36,8 +36,8 @@ export interface ClientParts {
   readonly origin: string;
   /** For the receipts; undefined: the app keeps no results. */
   readonly reader: ResultReader | undefined;
-  /** Queues that are declared. */
-  readonly declared: ReadonlySet<string>;
+  /** Queues that are declared, or looked up; by name. */
+  readonly declared: ReadonlyMap<string, QueueDeclaration>;
   /** For tests that run tasks inline: called with each receipt before its caller gets it. */
   readonly run?: ((receipt: Receipt) => Promise<Receipt>) | undefined;
 }
@@ -217,7 +217,7 @@ export class Client {
     } finally {
       window.close();
     }
-    void this.#track(this.#confirm(record, identity, this.#delay(call) + unique.ttl));
+    void this.#track(this.#confirm(record, identity, this.#ttl(call, unique)));
   }
 
   /** While a message is being published again and again, its key must not fall to a newcomer. */
@@ -241,7 +241,7 @@ export class Client {
     const { clock, transport, origin } = this.#parts;
     const { id, task, queue, args, kwargs, priority, headers, expires, due } = call;
     const enqueuedAt = clock.now();
-    const foreign = call.byName && !this.#queues.owns(queue);
+    const foreign = !this.#queues.owns(queue);
     // Written out: a literal that begins with a spread made this whole call take three times as long.
     const message = {
       rootId: undefined,
@@ -255,18 +255,25 @@ export class Client {
       lock,
       enqueuedAt,
       priority,
-      expires: foreign ? undefined : expires,
       // A Celery older than 5.5 stumbles over the header; the broker's own expiry needs no consumer's help.
-      expiration: foreign && expires !== undefined ? Math.max(0, expires - enqueuedAt) : undefined,
+      expires: foreign ? undefined : expires,
     };
     const timeout = deadline - clock.monotonic();
     try {
       const frame = encode(message, origin);
-      await transport.publish({ queue, frame, due: foreign ? notBefore(due, enqueuedAt) : due, timeout });
+      const moments = foreign ? { due: notBefore(due, enqueuedAt), expires } : { due };
+      await transport.publish({ queue, frame, timeout, ...moments });
     } catch (error) {
       if (error instanceof UnroutableError) this.#queues.forget(queue);
       throw error;
     }
+  }
+
+  /** How long a message may wait, ms. What the broker drops by itself frees no key: it must not outlast the message. */
+  #ttl(call: Call, { ttl }: UniquePolicy): number {
+    const wait = this.#delay(call) + ttl;
+    if (call.expires === undefined || this.#queues.owns(call.queue)) return wait;
+    return Math.min(wait, Math.max(1, call.expires - this.#parts.clock.now()));
   }
 
   /** ms from now. */

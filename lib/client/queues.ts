@@ -1,13 +1,13 @@
 import type { Clock } from '../clock.js';
 import { BrokerUnavailableError } from '../errors.js';
-import type { Transport } from '../transport.js';
+import type { QueueDeclaration, Transport } from '../transport.js';
 
 /** What the queues of a client are made of. */
 export interface QueuesParts {
   readonly transport: Transport;
   readonly clock: Clock;
-  /** Declared when the app connected. */
-  readonly declared: ReadonlySet<string>;
+  /** Declared, or looked up, when the app connected; by name. */
+  readonly declared: ReadonlyMap<string, QueueDeclaration>;
 }
 
 /** The queues that single calls name: each is declared, or looked up, when it is used for the first time. */
@@ -20,9 +20,10 @@ export class Queues {
     this.#parts = parts;
   }
 
-  /** Whether the app declares it; any other queue that a task is sent to by name is somebody else's. */
+  /** Whether the app declares it. A passive queue, and any other that a task is sent to by name, is somebody else's. */
   owns(name: string): boolean {
-    return this.#parts.declared.has(name) || this.#declared.has(name);
+    const known = this.#parts.declared.get(name);
+    return known === undefined ? this.#declared.has(name) : known.passive !== true;
   }
 
   /**

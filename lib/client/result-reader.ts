@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.js';
+import { onAbort, type Clock } from '../clock.js';
 import { duration } from '../duration.js';
 import { ClosedError, ResultTimeoutError, TaskFailedError } from '../errors.js';
 import type { ResultBackend, ResultWish, StoredError } from '../result-backend.js';
@@ -21,13 +21,13 @@ export function resultReader(parts: ResultReaderParts): ResultReader {
     const limit = duration(timeout, 'timeout of result()');
     const patience = new AbortController();
     const end = (): void => patience.abort();
-    parts.closed.addEventListener('abort', end, { once: true });
+    const forget = onAbort(parts.closed, end);
     const timer = parts.clock.after(limit, end);
     try {
       return await read(parts, wish, patience.signal, limit);
     } finally {
       timer.cancel();
-      parts.closed.removeEventListener('abort', end);
+      forget();
     }
   };
 }

@@ -61,10 +61,13 @@ export function readVote(error: Error): Vote {
   }
 }
 
-/** Two votes with one text are the same evidence: same refusal, phase, fence and owner. */
+/**
+ * Two votes with one text are the same evidence: same refusal, phase, fence and owner. Nodes that remember different runs
+ * as the last agree on `done` all the same: each run ended well and covers the message by itself. One of the nodes had
+ * accepted the message's own claim, and fences rise on a node: the run that it names began after that.
+ */
 function evidence(vote: Vote): string {
   if ('word' in vote) return vote.word;
-  if (vote.outcome === 'done') return `done ${vote.id}`;
   if (vote.outcome !== 'held') return vote.outcome;
   const { owner, phase, fence } = vote.holder;
   return `held ${phase} ${fence} ${vote.own ?? '-'} ${owner}`;
@@ -82,7 +85,8 @@ function merge(one: Vote, other: Vote): Vote {
     return { outcome: 'fence', highest: Math.max(one.highest, other.highest) };
   if (one.outcome === 'clock' && other.outcome === 'clock')
     return { outcome: 'clock', skew: Math.max(one.skew, other.skew) };
-  return one;
+  // That its own run ended is true as soon as one node knows it.
+  return other.outcome === 'done' && other.own ? other : one;
 }
 
 /**

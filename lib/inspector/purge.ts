@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import { BrokerUnavailableError, toError, UnreadableMessageError } from '../errors.js';
 import { readDelivery, type Run } from '../worker/run.js';
 import { Claimer } from '../worker/claim.js';
@@ -33,7 +32,6 @@ export class Purge {
   constructor(parts: InspectorParts) {
     this.#parts = parts;
     const draining = this.#draining;
-    setMaxListeners(0, draining);
     this.#claimer = new Claimer({ ...parts, draining });
     this.#seats = { clock: parts.clock, slots: new Slots(AT_ONCE), waitingRoom: { free: WAITING }, draining };
   }
@@ -89,13 +87,17 @@ export class Purge {
     return lease === undefined || this.#release(run, lease);
   }
 
-  /** Arguments of others that wait for this run are not ours to drop: the message goes back and takes them up. */
+  /**
+   * Arguments of others that wait for this run are not ours to drop: the message goes back and takes them up. Every node
+   * is asked, for one that lost its memory knows of none.
+   */
   async #release(run: Run, lease: Lease): Promise<boolean> {
     const { guard } = this.#parts;
     lease.stop();
     const { record, identity } = lease;
     const own = run.lock?.fence ?? 0;
-    const pending = ((await guard.read(record))?.args?.seq ?? 0) > own;
+    const kept = await guard.newest(record, identity);
+    const pending = kept === 'unknown' || (kept !== 'none' && kept.seq > own);
     if (!pending && (await guard.release(record, identity, { seq: own, dead: true })) === 'ok') return true;
     await guard.hold(record, identity, workerPolicy(run.definition).ttl);
     return false;

@@ -1,3 +1,5 @@
+import { onAbort } from '../clock.js';
+
 /** One who waits. A ring that comes while it looks is remembered, so that none is lost. */
 class Waiter {
   #rung = false;
@@ -41,7 +43,7 @@ export class Waiters {
   async until<T>(name: string, signal: AbortSignal, look: () => Promise<T | undefined>): Promise<T | undefined> {
     const waiter = this.#join(name);
     const ring = (): void => waiter.ring();
-    signal.addEventListener('abort', ring, { once: true });
+    const forget = onAbort(signal, ring);
     try {
       while (!signal.aborted) {
         const seen = await look();
@@ -50,7 +52,7 @@ export class Waiters {
       }
       return undefined;
     } finally {
-      signal.removeEventListener('abort', ring);
+      forget();
       this.#leave(name, waiter);
     }
   }

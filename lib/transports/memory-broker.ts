@@ -4,13 +4,15 @@ import { ConfigError, QueueMismatchError } from '../errors.js';
 import type { Frame } from '../message.js';
 import { deadQueue, type QueueDeclaration } from '../transport.js';
 import { type Deferred, deferred } from './promises.js';
-import { MemoryQueue, store } from './memory-queue.js';
+import { expiring, MemoryQueue, store } from './memory-queue.js';
 
 /** A transport, as its broker sees it. */
 export interface MemoryLink {
   /** The connection is gone; `up` says whether it is back at once. */
   dropped(up: boolean): void;
   restored(): void;
+  /** What it relays had expired, and is gone. */
+  expired(frame: Frame, queue: string, expires: number): void;
 }
 
 /** Held back until it is due. */
@@ -18,6 +20,7 @@ interface Delayed {
   readonly queue: string;
   readonly frame: Frame;
   readonly due: number;
+  readonly expires: number | undefined;
 }
 
 /** Deliveries by microtasks; then timers and sockets of the process get their turn. */
@@ -40,7 +43,7 @@ export class MemoryBroker {
   readonly #dirty = new Set<MemoryQueue>();
   /** Ascending by `due`. */
   readonly #delayed: Delayed[] = [];
-  #relays = 0;
+  readonly #relays: MemoryLink[] = [];
   #alarm: Timer | undefined;
   #up: Deferred<void> | undefined;
   #place = 0;
@@ -105,10 +108,14 @@ export class MemoryBroker {
     if (passive && found === undefined) {
       throw new ConfigError(`there is no queue '${name}', and it is not ours to declare`, { queue: name });
     }
-    if (passive) return;
+    if (passive) {
+      if (declaration.deadLetters === true) this.#create({ name: deadQueue(name), type: 'classic' });
+      return;
+    }
     this.#matching(name, 'type', type, found === undefined ? type : (found.type ?? 'quorum'));
     this.#matching(name, 'maxPriority', declaration.maxPriority, (found ?? declaration).maxPriority);
-    for (const each of [name, deadQueue(name)]) this.#create({ ...declaration, name: each });
+    this.#create(declaration);
+    this.#create({ name: deadQueue(name), type });
   }
 
   /** Deletes a queue with what is in it: publishes to it come back from now on. */
@@ -149,15 +156,16 @@ export class MemoryBroker {
   }
 
   /** Keeps a message until it is due and somebody relays. */
-  hold(queue: string, frame: Frame, due: number): void {
+  hold(queue: string, frame: Frame, due: number, expires: number | undefined): void {
     const after = this.#delayed.findLastIndex((other) => other.due <= due);
-    this.#delayed.splice(after + 1, 0, { queue, frame, due });
+    this.#delayed.splice(after + 1, 0, { queue, frame, due, expires });
     this.#wake();
   }
 
-  /** One more (`1`) or one fewer (`-1`) relays. Without any, nothing that is due moves. */
-  relaying(change: 1 | -1): void {
-    this.#relays += change;
+  /** It relays once more (`1`) or once less (`-1`). Without anybody who does, nothing that is due moves. */
+  relaying(link: MemoryLink, change: 1 | -1): void {
+    if (change === 1) this.#relays.push(link);
+    else this.#relays.splice(this.#relays.indexOf(link), 1);
     this.#wake();
   }
 
@@ -201,16 +209,20 @@ export class MemoryBroker {
     this.#alarm?.cancel();
     this.#alarm = undefined;
     const first = this.#delayed[0];
-    if (first === undefined || this.#relays === 0) return;
+    if (first === undefined || this.#relays.length === 0) return;
     this.#alarm = this.#clock.after(Math.max(0, first.due - this.#clock.now()), () => this.#release());
   }
 
   #release(): void {
     const now = this.#clock.now();
     while (this.#delayed[0] !== undefined && this.#delayed[0].due <= now) {
-      const { queue, frame } = this.#delayed.shift() as Delayed;
-      const outcome = this.put(queue, frame);
-      if (outcome === 'refused') this.hold(queue, frame, now + REFUSED_AGAIN);
+      const { queue, frame, expires } = this.#delayed.shift() as Delayed;
+      if (expires !== undefined && expires <= now) {
+        this.#relays[0]?.expired(frame, queue, expires);
+        continue;
+      }
+      const outcome = this.put(queue, expiring(frame, expires, now));
+      if (outcome === 'refused') this.hold(queue, frame, now + REFUSED_AGAIN, expires);
       if (outcome !== 'unroutable') continue;
       const letter = { code: 'UNROUTABLE', reason: `no queue '${queue}' takes the message`, at: now, queue };
       this.put(LOST, deadLetter(frame, letter));

@@ -7,6 +7,8 @@ export interface StoredMessage {
   readonly body: Buffer;
   /** Place in the queue; a message that comes back takes its old one. */
   readonly place: number;
+  /** From 0; heeded by a queue that has priorities. */
+  readonly priority: number;
   readonly redelivered: boolean;
 }
 
@@ -15,8 +17,15 @@ export const store = ({ properties, headers, body }: Frame, place: number): Stor
   head: JSON.stringify({ properties, headers }),
   body: Buffer.from(body),
   place,
+  priority: properties.priority ?? 0,
   redelivered: false,
 });
+
+/** With the property that tells a broker when it may drop it. */
+export const expiring = (frame: Frame, expires: number | undefined, now: number): Frame =>
+  expires === undefined
+    ? frame
+    : { ...frame, properties: { ...frame.properties, expiration: String(Math.max(0, expires - now)) } };
 
 const load = ({ head, body }: StoredMessage): Frame => ({
   ...(JSON.parse(head) as Omit<Frame, 'body'>),
@@ -30,24 +39,60 @@ export interface MemoryConsumer {
   readonly open: Set<MemoryDelivery>;
 }
 
-/** A queue: messages in their order, and consumers that take turns. */
+/** Messages in their order; of one priority. */
+class MemoryLine {
+  #fresh: StoredMessage[] = [];
+  #head = 0;
+  #returned: StoredMessage[] = [];
+
+  get length(): number {
+    return this.#returned.length + this.#fresh.length - this.#head;
+  }
+
+  push(message: StoredMessage): void {
+    this.#fresh.push(message);
+  }
+
+  putBack(message: StoredMessage): void {
+    const after = this.#returned.findLastIndex(({ place }) => place < message.place);
+    this.#returned.splice(after + 1, 0, message);
+  }
+
+  clear(): void {
+    this.#fresh = [];
+    this.#head = 0;
+    this.#returned = [];
+  }
+
+  /** The first one; there is one. */
+  shift(): StoredMessage {
+    const message = this.#returned.shift() ?? (this.#fresh[this.#head++] as StoredMessage);
+    if (this.#head > 1_000) {
+      this.#fresh = this.#fresh.slice(this.#head);
+      this.#head = 0;
+    }
+    return message;
+  }
+}
+
+/** A queue: messages in their order, those of a higher priority first, and consumers that take turns. */
 export class MemoryQueue {
   readonly declaration: QueueDeclaration;
   readonly #consumers: MemoryConsumer[] = [];
   readonly #changed: (queue: MemoryQueue) => void;
-  #fresh: StoredMessage[] = [];
-  #head = 0;
-  #returned: StoredMessage[] = [];
+  /** By priority, the highest first. */
+  readonly #lines: readonly MemoryLine[];
   #turn = 0;
 
   /** `changed` is called when there may be something to deliver. */
   constructor(declaration: QueueDeclaration, changed: (queue: MemoryQueue) => void) {
     this.declaration = declaration;
     this.#changed = changed;
+    this.#lines = Array.from({ length: 1 + (declaration.maxPriority ?? 0) }, () => new MemoryLine());
   }
 
   get ready(): number {
-    return this.#returned.length + this.#fresh.length - this.#head;
+    return this.#lines.reduce((sum, { length }) => sum + length, 0);
   }
 
   get consumers(): number {
@@ -55,23 +100,20 @@ export class MemoryQueue {
   }
 
   put(message: StoredMessage): void {
-    this.#fresh.push(message);
+    this.#lineOf(message).push(message);
     this.#changed(this);
   }
 
   /** Back to their old places, flagged. */
   putBack(messages: readonly StoredMessage[]): void {
     if (messages.length === 0) return;
-    const flagged = messages.map((message) => ({ ...message, redelivered: true }));
-    this.#returned = [...this.#returned, ...flagged].sort((a, b) => a.place - b.place);
+    for (const message of messages) this.#lineOf(message).putBack({ ...message, redelivered: true });
     this.#changed(this);
   }
 
   /** Forgets what is ready. */
   clear(): void {
-    this.#fresh = [];
-    this.#head = 0;
-    this.#returned = [];
+    for (const line of this.#lines) line.clear();
   }
 
   attach(consumer: MemoryConsumer): void {
@@ -100,8 +142,9 @@ export class MemoryQueue {
 
   /** Hands one message to somebody who asks for it; undefined when there is none. */
   take(consumer: MemoryConsumer): MemoryDelivery | undefined {
-    if (this.ready === 0) return undefined;
-    const delivery = new MemoryDelivery(this, consumer, this.#shift());
+    const message = this.#lines.find(({ length }) => length > 0)?.shift();
+    if (message === undefined) return undefined;
+    const delivery = new MemoryDelivery(this, consumer, message);
     consumer.open.add(delivery);
     return delivery;
   }
@@ -129,13 +172,9 @@ export class MemoryQueue {
     return undefined;
   }
 
-  #shift(): StoredMessage {
-    const message = this.#returned.shift() ?? (this.#fresh[this.#head++] as StoredMessage);
-    if (this.#head > 1_000) {
-      this.#fresh = this.#fresh.slice(this.#head);
-      this.#head = 0;
-    }
-    return message;
+  /** What is above the highest priority counts as it. */
+  #lineOf({ priority }: StoredMessage): MemoryLine {
+    return this.#lines[Math.max(0, this.#lines.length - 1 - priority)] as MemoryLine;
   }
 }
 

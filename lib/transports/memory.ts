@@ -14,7 +14,7 @@ import {
   type TransportEvents,
 } from '../transport.js';
 import { MemoryBroker, type MemoryLink } from './memory-broker.js';
-import type { MemoryConsumer, MemoryQueue } from './memory-queue.js';
+import { expiring, type MemoryConsumer, type MemoryQueue } from './memory-queue.js';
 import { settled } from './promises.js';
 
 export { MemoryBroker } from './memory-broker.js';
@@ -64,16 +64,16 @@ class MemoryTransport implements Transport, MemoryLink {
     return Promise.resolve().then(() => queues.forEach((queue) => this.#broker.declare(queue)));
   }
 
-  async publish({ queue, frame, due, timeout }: Outgoing): Promise<void> {
+  async publish({ queue, frame, due, expires, timeout }: Outgoing): Promise<void> {
     this.#refuseClosed();
     if (this.#broker.down !== undefined) await this.#reach(timeout);
     const outgoing = this.#stamped(frame, due);
     if (due !== undefined && due - this.#clock.now() >= SHORTEST_DELAY) {
-      this.#broker.hold(queue, outgoing, due);
+      this.#broker.hold(queue, outgoing, due, expires);
       return;
     }
     const data = { queue, id: frame.properties.messageId };
-    const outcome = this.#broker.put(queue, outgoing);
+    const outcome = this.#broker.put(queue, expiring(outgoing, expires, this.#clock.now()));
     if (outcome === 'unroutable') throw new UnroutableError(`no queue '${queue}' takes the message`, data);
     if (outcome === 'refused') throw new PublishRefusedError(`the broker refuses the message for '${queue}'`, data);
   }
@@ -82,7 +82,8 @@ class MemoryTransport implements Transport, MemoryLink {
     this.#refuseClosed();
     const queue = this.#broker.queue(name);
     if (queue === undefined) throw new ConfigError(`there is no queue '${name}'`, { queue: name });
-    const subscription = new MemorySubscription(queue, { prefetch, handler, open: new Set() });
+    const ended = (): void => void this.#subscriptions.delete(subscription);
+    const subscription = new MemorySubscription(queue, { prefetch, handler, open: new Set() }, ended);
     this.#subscriptions.add(subscription);
     return subscription;
   }
@@ -131,6 +132,10 @@ class MemoryTransport implements Transport, MemoryLink {
     for (const link of ['publish', 'consume'] as const) this.#events.connected(link);
   }
 
+  expired(frame: Frame, queue: string, expires: number): void {
+    this.#events.expired?.(frame, queue, expires);
+  }
+
   #queue(name: string): MemoryQueue {
     const queue = this.#broker.queue(name);
     if (queue === undefined) throw new UnroutableError(`there is no queue '${name}'`, { queue: name });
@@ -139,7 +144,7 @@ class MemoryTransport implements Transport, MemoryLink {
 
   #relay(change: 1 | -1): void {
     this.#relays += change;
-    this.#broker.relaying(change);
+    this.#broker.relaying(this, change);
   }
 
   #refuseClosed(): void {
@@ -167,15 +172,19 @@ class MemoryTransport implements Transport, MemoryLink {
 class MemorySubscription implements Subscription {
   readonly #queue: MemoryQueue;
   readonly #consumer: MemoryConsumer;
+  /** Called when nothing of it is open any more. */
+  readonly #ended: () => void;
 
-  constructor(queue: MemoryQueue, consumer: MemoryConsumer) {
+  constructor(queue: MemoryQueue, consumer: MemoryConsumer, ended: () => void) {
     this.#queue = queue;
     this.#consumer = consumer;
+    this.#ended = ended;
     queue.attach(consumer);
   }
 
   async cancel(): Promise<void> {
     this.#queue.detach(this.#consumer);
+    if (this.#consumer.open.size === 0) this.#ended();
   }
 
   lost(): void {

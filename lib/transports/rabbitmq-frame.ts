@@ -8,6 +8,10 @@ export interface PublishStamp {
   readonly due: number | undefined;
   /** Set on the way through the delay queues only: where it goes when it is due. */
   readonly dueQueue: string | undefined;
+  /** Epoch ms. In the delay queues a header, for there the property would take effect too early; else the property. */
+  readonly expires: number | undefined;
+  /** Epoch ms. */
+  readonly now: number;
 }
 
 /** Where a message is published to. */
@@ -59,17 +63,18 @@ export function send(
   fresh['copy'] = stamp.copy;
   fresh['due'] = stamp.due;
   fresh['due_queue'] = stamp.dueQueue;
+  fresh['due_expires'] = stamp.dueQueue === undefined ? undefined : stamp.expires;
   const raw = channel as unknown as RawChannel;
   const { exchange, routingKey } = route;
-  const written = raw.sendMessage({ exchange, routingKey, mandatory: true }, persistent(properties, fresh), body);
+  const lasting = persistent(properties, fresh, expirationOf(stamp) ?? properties.expiration);
+  const written = raw.sendMessage({ exchange, routingKey, mandatory: true }, lasting, body);
   raw.pushConfirmCallback();
   return written;
 }
 
 /** Written out: building it by a spread takes as long as all the rest of a publish. */
-function persistent(properties: FrameProperties, headers: object): object {
-  const { contentType, contentEncoding, correlationId, messageId, replyTo, priority, expiration, timestamp } =
-    properties;
+function persistent(properties: FrameProperties, headers: object, expiration: string | undefined): object {
+  const { contentType, contentEncoding, correlationId, messageId, replyTo, priority, timestamp } = properties;
   return {
     contentType,
     contentEncoding,
@@ -83,5 +88,8 @@ function persistent(properties: FrameProperties, headers: object): object {
     deliveryMode: 2,
   };
 }
+
+const expirationOf = ({ dueQueue, expires, now }: PublishStamp): string | undefined =>
+  dueQueue === undefined && expires !== undefined ? String(Math.max(0, expires - now)) : undefined;
 
 const isBrokers = (name: string): boolean => name.startsWith('x-') || name === 'CC' || name === 'BCC';

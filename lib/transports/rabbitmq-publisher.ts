@@ -155,13 +155,14 @@ export class Publisher {
 
   #send(pending: PendingPublish, channel: ConfirmChannel): void {
     const { clock } = this.#settings;
-    const { frame, queue, due } = pending.outgoing;
-    const rung = due === undefined ? undefined : rungFor(due - clock.now());
+    const { frame, queue, due, expires } = pending.outgoing;
+    const now = clock.now();
+    const rung = due === undefined ? undefined : rungFor(due - now);
     const dueQueue = rung === undefined ? undefined : queue;
     pending.sending(freshCopy(clock));
     try {
       if (frame.body.length > this.#largest) throw new Error(`the broker takes ${this.#largest} bytes at most`);
-      this.#full = !send(channel, this.#route(queue, rung), frame, { copy: pending.copy, due, dueQueue });
+      this.#full = !send(channel, this.#route(queue, rung), frame, { copy: pending.copy, due, dueQueue, expires, now });
     } catch (error) {
       this.#unsent(pending, error);
       return;

@@ -1,7 +1,8 @@
 import { deadLetter } from '../celery-protocol.js';
 import type { Clock, Timer } from '../clock.js';
 import { toError, UnroutableError } from '../errors.js';
-import { deadQueue, type Delivery, type DeliveryHandler, type Outgoing } from '../transport.js';
+import type { Frame } from '../message.js';
+import { deadQueue, type Delivery, type DeliveryHandler, type Outgoing, type TransportEvents } from '../transport.js';
 import { settled } from './promises.js';
 import { CLOSE_TIMEOUT } from './rabbitmq-channel.js';
 
@@ -12,6 +13,8 @@ export interface RelaySettings {
   readonly queue: string;
   /** `Transport.publish`; it tries no longer once `over` has aborted. */
   readonly publish: (outgoing: Outgoing, over: AbortSignal) => Promise<void>;
+  /** Told of what it drops. */
+  readonly expired: NonNullable<TransportEvents['expired']>;
 }
 
 /** ms; the relay tries for as long as the message is its own. */
@@ -20,6 +23,12 @@ const PUBLISH_TIMEOUT = 30_000;
 const SHORTEST_RUNG = 1_000;
 /** ms between two tries of a message that the broker does not take. */
 const AGAIN = 1_000;
+
+/** Epoch ms that a header says. */
+function moment({ headers }: Frame, name: string): number | undefined {
+  const value = headers[name];
+  return typeof value === 'number' ? value : undefined;
+}
 
 /**
  * Takes messages from the due queue: what is due is published to its work queue, the rest to the next rung; confirmed
@@ -37,8 +46,8 @@ export class Relay implements DeliveryHandler {
   }
 
   deliver(delivery: Delivery): void {
-    const due = delivery.frame.headers['due'];
-    const remaining = typeof due === 'number' ? due - this.#settings.clock.now() : 0;
+    const due = moment(delivery.frame, 'due');
+    const remaining = due === undefined ? 0 : due - this.#settings.clock.now();
     if (remaining <= 0 || remaining >= SHORTEST_RUNG) this.#move(delivery);
     else this.#later(remaining, delivery, () => this.#move(delivery));
   }
@@ -81,9 +90,13 @@ export class Relay implements DeliveryHandler {
 
   async #publish(delivery: Delivery): Promise<void> {
     const { frame } = delivery;
-    const { due, due_queue: queue } = frame.headers;
+    const { due_queue: queue } = frame.headers;
     if (typeof queue !== 'string') return this.#bury(delivery, 'it names no queue to go to');
-    const outgoing = { queue, frame, due: typeof due === 'number' ? due : undefined, timeout: PUBLISH_TIMEOUT };
+    const [due, expires] = [moment(frame, 'due'), moment(frame, 'due_expires')];
+    if (expires !== undefined && expires <= this.#settings.clock.now()) {
+      return this.#settings.expired(frame, queue, expires);
+    }
+    const outgoing = { queue, frame, due, expires, timeout: PUBLISH_TIMEOUT };
     try {
       await this.#settings.publish(outgoing, this.#over.signal);
     } catch (error) {

@@ -74,13 +74,14 @@ export async function declareDelays(channel: Channel, namespace: string): Promis
   ]);
 }
 
-/** Declares a work queue and the queue of its dead letters; a passive one is only looked up. */
+/** Declares a work queue and the queue of its dead letters; a passive one is only looked up, and used as it is. */
 export async function declareWorkQueue(channel: Channel, queue: QueueDeclaration): Promise<void> {
+  const dead = deadQueue(queue.name);
   if (queue.passive === true) {
     await channel.checkQueue(queue.name);
+    if (queue.deadLetters === true) await channel.assertQueue(dead, classic());
     return;
   }
-  const dead = deadQueue(queue.name);
   const isClassic = queue.type === 'classic';
   await channel.assertQueue(dead, isClassic ? classic() : quorum());
   await channel.assertQueue(queue.name, isClassic ? classic(dead, queue.maxPriority) : quorum(dead));

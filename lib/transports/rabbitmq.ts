@@ -18,7 +18,7 @@ import { declareError, replyCode } from './rabbitmq-errors.js';
 import { Link } from './rabbitmq-link.js';
 import { Publisher } from './rabbitmq-publisher.js';
 import { RabbitPull } from './rabbitmq-pull.js';
-import { Relay } from './rabbitmq-relay.js';
+import { Relay, type RelaySettings } from './rabbitmq-relay.js';
 import { declareDelays, declareWorkQueue, dueName, rungName } from './rabbitmq-topology.js';
 
 /** What a transport over RabbitMQ needs to know. */
@@ -121,7 +121,8 @@ class RabbitTransport implements Transport {
   async relay(): Promise<Subscription> {
     const queue = dueName(this.#namespace);
     const publish: Publisher['publish'] = (outgoing, over) => this.#publisher.publish(outgoing, over);
-    const relay = new Relay({ clock: this.#clock, queue, publish });
+    const expired: RelaySettings['expired'] = (...gone) => this.#events.expired?.(...gone);
+    const relay = new Relay({ clock: this.#clock, queue, publish, expired });
     const consumer = await this.consume(queue, RELAY_PREFETCH, relay);
     const subscription = {
       cancel: async () => {

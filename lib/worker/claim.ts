@@ -1,5 +1,5 @@
 import { pause, type Clock } from '../clock.js';
-import { DuplicateTaskError, TaskError, type LeaseLostError } from '../errors.js';
+import { DuplicateTaskError, type LeaseLostError } from '../errors.js';
 import type { FenceSource } from '../fence.js';
 import type { ClaimAnswer, Guard, Holder, Identity, RunningClaim } from '../guard.js';
 import type { Signals } from '../signals.js';
@@ -26,8 +26,6 @@ const TRIES = 8;
 
 /** The longest wait for a turn, ms: a key comes free before its holder's time is over. */
 const LONGEST_TURN = 5_000;
-
-const UNREAD = new TaskError('NOT_READ', 'Redis did not tell which arguments are the newest; nothing was begun');
 
 type Held = Extract<ClaimAnswer, { outcome: 'held' }>;
 
@@ -97,7 +95,7 @@ export class Claimer {
         if (kept !== 'none' && kept.seq > run.sequence) run.take(kept);
         return undefined;
       }
-      if (tries > TRIES || run.aborted !== undefined) return { kind: 'aborted', error: run.aborted ?? UNREAD };
+      if (tries > TRIES || run.aborted !== undefined) return { kind: 'returned' };
       await pause(this.#parts.clock, this.#backoff(tries), this.#parts.draining);
     }
   }

@@ -39,8 +39,8 @@ export const ABORT_GRACE = 1_000;
 /** Below this a delivery that is not due waits here, ms; else the broker keeps it. */
 const SHORT_DELAY = 1_000;
 
-const GIVEN_BACK = new TaskError('GIVEN_BACK', 'the message went back to the queue before its body began');
-const OVERDUE: Ending = { error: GIVEN_BACK, value: undefined };
+/** Of a body that goes on after its abort: it has no end yet. */
+const OVERDUE: Ending = { error: undefined, value: undefined };
 
 /** Takes one delivery through its steps. Each step either ends it with an outcome or lets it pass. */
 export class Executor {
@@ -92,8 +92,7 @@ export class Executor {
   #fitToRun(run: Run): Outcome | undefined {
     run.lease?.check();
     const { delivery, problem, aborted } = run;
-    if (delivery.stale) return { kind: 'aborted', error: aborted ?? GIVEN_BACK };
-    if (aborted !== undefined) return { kind: 'aborted', error: aborted };
+    if (delivery.stale || aborted !== undefined) return { kind: 'returned' };
     return problem && { kind: 'dead', code: problem instanceof TaskError ? problem.code : 'FAILED', error: problem };
   }
 
@@ -109,7 +108,7 @@ export class Executor {
   async #acknowledge(run: Run): Promise<Outcome | undefined> {
     const { acksLate, long } = run.definition as TaskDefinition;
     if (acksLate) return long === undefined ? undefined : this.#parts.standIns.post(run);
-    return (await ackedFirst(run)) ? undefined : { kind: 'aborted', error: run.aborted ?? GIVEN_BACK };
+    return (await ackedFirst(run)) ? undefined : { kind: 'returned' };
   }
 
   async #call(run: Run): Promise<Outcome> {
@@ -138,23 +137,22 @@ export class Executor {
     }
   }
 
-  #overdue(run: Run, body: Promise<Ending>): Promise<'overdue'> {
+  #overdue(run: Run, body: Promise<Ending>): Promise<Ending> {
     return new Promise((resolve) => {
       run.onAbort = () => {
-        const timer = this.#parts.clock.after(ABORT_GRACE, () => resolve('overdue'));
+        const timer = this.#parts.clock.after(ABORT_GRACE, () => resolve(OVERDUE));
         void body.then(() => timer.cancel());
       };
     });
   }
 
-  #judge(run: Run, definition: TaskDefinition, ending: Ending | 'overdue'): Outcome {
-    const { error: own, value } = ending === 'overdue' ? OVERDUE : ending;
-    const error = run.aborted ?? own;
-    if (error === undefined) return this.#success(run, value);
+  #judge(run: Run, definition: TaskDefinition, ending: Ending): Outcome {
+    const error = run.aborted ?? ending.error;
+    if (error === undefined) return this.#success(run, ending.value);
     this.#failed(run, error);
-    if (ending === 'overdue') return { kind: 'overdue', error };
+    if (ending === OVERDUE) return { kind: 'overdue', error };
     // What an aborted body returned or threw counts for nothing: it may have ended early because it was asked to.
-    if (run.aborted !== undefined) return { kind: 'aborted', error };
+    if (run.aborted !== undefined) return { kind: 'aborted' };
     return this.#afterFailure(run, definition.retry, error);
   }
 

@@ -24,8 +24,8 @@ export type Outcome =
   /** Not now: again after `delay` ms, by the broker. No attempt was made. */
   | { readonly kind: 'parked'; readonly delay: number }
   /** The run was aborted and its body has ended. */
-  | { readonly kind: 'aborted'; readonly error: Error }
+  | { readonly kind: 'aborted' }
   /** The run was aborted and its body goes on: it keeps the key. */
   | { readonly kind: 'overdue'; readonly error: Error }
-  /** Nothing was begun: back into the queue. */
+  /** The body was not begun: back into the queue, and the key is let go of if it was taken. */
   | { readonly kind: 'returned' };

@@ -1,6 +1,6 @@
 import { republish } from '../celery-protocol.js';
 import { pause, type Clock } from '../clock.js';
-import { DeliveryLostError, toError } from '../errors.js';
+import { toError } from '../errors.js';
 import type { Guard } from '../guard.js';
 import { relievedName } from '../notes.js';
 import type { Signals } from '../signals.js';
@@ -26,8 +26,6 @@ export interface StandInParts {
 const MEMORY = 7 * 86_400_000;
 /** How often Redis is asked to remember, when it does not answer: for a good second. */
 const TRIES = 5;
-
-const LOST = new DeliveryLostError('the link that brought this message was lost before its run began');
 
 /**
  * The broker takes back what is not acknowledged in time, 30 minutes by default. So before a long run a copy of its
@@ -62,12 +60,13 @@ export class StandIns {
     const posted = await this.#publish(run, { standIn }, clock.now() + rest(run));
     if (posted && run.delivery.ack() === 'settled') {
       run.standIn = standIn;
-      return run.aborted && { kind: 'aborted', error: run.aborted };
+      run.lease?.check();
+      return run.aborted && { kind: 'aborted' };
     }
     // The message itself goes on; a stand-in that it came as already has others in its name.
     if (run.head.standIn === undefined) await guard.notes.mark(relievedName(namespace, standIn), MEMORY);
     if (!posted) await pause(clock, 1_000, draining);
-    return { kind: 'aborted', error: run.aborted ?? LOST };
+    return { kind: 'returned' };
   }
 
   /** The message goes back at once, as a copy. When that cannot be published, the stand-in comes back in its time. */

@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import { pause, type Clock } from '../clock.js';
 import { ClosedError, DeliveryLostError, toError, WorkerStoppedError } from '../errors.js';
 import type { FenceSource } from '../fence.js';
@@ -91,8 +90,6 @@ export class Worker {
     this.#parts = parts;
     this.settings = settings;
     const draining = this.#draining.signal;
-    // Every delivery that waits listens to it.
-    setMaxListeners(0, draining);
     const waitingRoom = { free: settings.prefetch - settings.concurrency };
     this.#seats = { clock: parts.clock, slots: new Slots(settings.concurrency), waitingRoom, draining };
     const keeper = new ResultKeeper(parts);
@@ -220,7 +217,7 @@ export class Worker {
     await this.#policy.letGo(run);
     await pause(clock, 1_000, this.#draining.signal);
     run.delivery.requeue();
-    return { kind: 'aborted', error };
+    return { kind: 'aborted' };
   }
 
   /** The broker has given these messages to somebody else: a second run of them may start any moment. */

@@ -1,4 +1,6 @@
 import { expect } from 'chai';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { createApp, Task, taskContext, tasks, type App, type AppOptions, type TaskEvents } from 'solotask';
 import { eventually } from '../support/eventually.js';
 import { thrownBy } from '../support/declare.js';
@@ -118,6 +120,29 @@ describe('an app', () => {
     expect(await loans.tasks(Loans).recompute(1)).to.include({ status: 'enqueued' });
     expect(failures).to.have.length(1);
     expect(failures[0]).to.include({ event: 'task:enqueued' }).and.have.nested.property('error.message', 'full disk');
+  });
+
+  it('forgets a worker that was stopped', async () => {
+    class Loans {
+      @Task()
+      async recompute(loanId: number) {
+        return loanId;
+      }
+    }
+    const loans = app({ services: [Loans] });
+    const run = async (): Promise<WeakRef<object>> => {
+      const worker = loans.worker();
+      await worker.start();
+      await worker.stop();
+      return new WeakRef(worker);
+    };
+    const stopped = await run();
+    setFlagsFromString('--expose-gc');
+    const collectGarbage = runInNewContext('gc') as () => void;
+    await eventually(() => {
+      collectGarbage();
+      expect(stopped.deref() === undefined).to.equal(true);
+    });
   });
 
   it('refuses after its close what would need its links, and closes twice without harm', async () => {

@@ -86,8 +86,7 @@ describe('the options of a call', () => {
   });
 
   it('want a queue for a name that no task of the app has', () => {
-    const sender = { registry: new Registry([]), queues: {} };
-    const send = (options: object) => thrownBy(() => sendSettings(options, sender, 'loans.recompute', NOW));
+    const send = (options: object) => thrownBy(() => sendSettings(options, new Registry([]), 'loans.recompute', NOW));
     expect(send({}))
       .to.have.property('message')
       .that.matches(/app\.send\('loans\.recompute'\) needs a queue/);

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { createApp, Task } from 'solotask';
 import { eventually } from '../support/eventually.js';
-import { startRedis } from '../support/redis-server.js';
+import { startRedis } from '../support/servers.js';
 
 class Loans {
   @Task({ unique: 'loan:<loanId>' })

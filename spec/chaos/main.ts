@@ -39,6 +39,8 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal
 
 /** How long messages may take to their end when all is calm: a delay queue of a broker that crashed may stand still. */
 const PATIENCE = 300_000;
+/** A quorum queue tells its length every five seconds or so: empty is what stays empty for longer. */
+const STILL = 12_000;
 
 const folder = mkdtempSync(join(tmpdir(), 'solotask-chaos-'));
 const servers = await startServers({ rabbit: 1, redis: Number(values.nodes) });
@@ -103,10 +105,12 @@ async function comeToRest(): Promise<string[]> {
 
 async function emptied(): Promise<number> {
   const end = Date.now() + PATIENCE;
-  for (;;) {
+  for (let seen = Date.now(); ;) {
     const left = await waiting(servers);
-    if (left === 0 || Date.now() > end || interrupted.signal.aborted) return left;
-    mutter(`${left} messages are left\n`);
+    if (left > 0) seen = Date.now();
+    const still = Date.now() - seen > STILL;
+    if (still || Date.now() > end || interrupted.signal.aborted) return left;
+    if (left > 0) mutter(`${left} messages are left\n`);
     await pause(systemClock, 2_000, interrupted.signal);
   }
 }

@@ -1,5 +1,4 @@
 /** A producer or a worker of `npm run chaos`: ROLE, NAME, BOOKS, NAMESPACE, KEYS; AMQP_URL and REDIS_URL. */
-import { setMaxListeners } from 'node:events';
 import { createApp } from 'solotask';
 import { pause, systemClock } from '../../lib/clock.js';
 import { Books } from './books.js';
@@ -18,7 +17,6 @@ app.on('task:discarded', ({ id, side, reason }) => {
   if (side === 'worker') books.said({ event: 'task:discarded', id, more: reason });
 });
 const stop = new AbortController();
-setMaxListeners(0, stop.signal);
 process.once('SIGTERM', () => stop.abort());
 // Nothing outlives who started it, however that ended.
 process.on('disconnect', () => process.exit());

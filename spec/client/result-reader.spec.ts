@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { getEventListeners } from 'node:events';
 import { Receipt, type ReceiptParts } from '../../lib/client/receipt.js';
 import { resultReader } from '../../lib/client/result-reader.js';
 import { pause, systemClock } from '../../lib/clock.js';
@@ -15,6 +16,13 @@ describe('the result of a receipt', () => {
   const keep = (id: string, result: StoredResult) => results.store(id, 't', result);
   const succeeded = (value: unknown, fence: number): StoredResult => ({ status: 'succeeded', value, fence });
   const dropped = (holder: string, after?: number): StoredResult => ({ status: 'dropped', holder, after });
+
+  it('has one listener for the end of the app, however many wait', async () => {
+    const waiting = Array.from({ length: 20 }, (_, i) => receipt(`many ${i}`).result());
+    expect(getEventListeners(closed.signal, 'abort')).to.have.length(1);
+    for (let i = 0; i < 20; i++) await keep(`many ${i}`, succeeded(i, 1));
+    expect(await Promise.all(waiting)).to.have.length(20);
+  });
 
   it('is that of the last holder of a chain of dropped messages, however long it takes to be told', async () => {
     const waiting = receipt('a').result();

@@ -9,7 +9,9 @@ for (const [name, open] of Object.entries(GUARDS)) {
     let close: () => Promise<void>;
     let key: string;
     before(async () => {
-      ({ guard, close } = await open());
+      const bench = await open();
+      guard = bench.guard;
+      close = () => bench.close();
     });
     after(() => close());
     beforeEach(() => {

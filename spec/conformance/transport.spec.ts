@@ -70,6 +70,7 @@ for (const adapter of adapters) {
     describe('publishing', () => publishing(context));
     describe('settling', () => settling(context));
     describe('consuming', () => consuming(context));
+    describe('priorities', () => priorities(context));
     describe('delaying', () => delaying(context));
     describe('pulling', () => pulling(context));
     describe('closing', () => closing(context));
@@ -254,6 +255,83 @@ function consuming(c: Context): void {
     await (await c.connected()).consume(c.queue, 5, two);
     await Promise.all(Array.from({ length: 10 }, (_, i) => c.publish([i])));
     await eventually(() => expect([one.deliveries.length, two.deliveries.length]).to.deep.equal([5, 5]));
+  });
+}
+
+function priorities(c: Context): void {
+  const send = (queue: string, ...priorities: (number | undefined)[]): Promise<unknown> =>
+    Promise.all(
+      priorities.map((priority, place) =>
+        c.transport.publish({
+          queue,
+          frame: frameOf({ args: [priority ?? 'none', place], priority }),
+          timeout: TIMEOUT,
+        }),
+      ),
+    );
+
+  it('are heeded by a classic queue that has them: the highest first, each in its order, none as 0, more as the most', async () => {
+    const queue = fresh('priority');
+    await c.transport.declare([{ name: queue, type: 'classic', maxPriority: 5 }]);
+    await send(queue, undefined, 1, 5, 0, 9, 1, 3, 5);
+    const inbox = new Inbox({ ack: true });
+    await eventually(async () => expect((await c.transport.figures(queue)).ready).to.equal(8));
+    await c.transport.consume(queue, 1, inbox);
+    await eventually(() => inbox.at(7));
+    const order = [
+      [5, 2],
+      [9, 4],
+      [5, 7],
+      [3, 6],
+      [1, 1],
+      [1, 5],
+      ['none', 0],
+      [0, 3],
+    ];
+    expect(inbox.args).to.deep.equal(order);
+  });
+
+  it('put a message that comes back before those of lower ones, in its place among its own', async () => {
+    const queue = fresh('priority');
+    await c.transport.declare([{ name: queue, type: 'classic', maxPriority: 5 }]);
+    await send(queue, 1, 3, 3);
+    const pull = await c.transport.pull(queue);
+    expect([await pull.next(), await pull.next()]).to.not.include(undefined);
+    await pull.close();
+    await send(queue, 2);
+    await eventually(async () => expect((await c.transport.figures(queue)).ready).to.equal(4));
+    const inbox = new Inbox({ ack: true });
+    await c.transport.consume(queue, 1, inbox);
+    await eventually(() => inbox.at(3));
+    expect(inbox.args).to.deep.equal([
+      [3, 1],
+      [3, 2],
+      [2, 0],
+      [1, 0],
+    ]);
+  });
+
+  it('mean nothing to a queue without them', async () => {
+    await send(c.queue, 1, 3, 2);
+    const inbox = new Inbox({ ack: true });
+    await c.transport.consume(c.queue, 1, inbox);
+    await eventually(() => inbox.at(2));
+    expect(inbox.args).to.deep.equal([
+      [1, 0],
+      [3, 1],
+      [2, 2],
+    ]);
+  });
+
+  it('are carried by a message that is delayed', async () => {
+    const queue = fresh('priority');
+    await c.transport.declare([{ name: queue, type: 'classic', maxPriority: 5 }]);
+    await c.transport.relay();
+    const frame = frameOf({ priority: 4 });
+    await c.transport.publish({ queue, frame, due: Date.now() + 1_000, timeout: TIMEOUT });
+    const inbox = new Inbox({ ack: true });
+    await c.transport.consume(queue, 1, inbox);
+    await eventually(() => expect(inbox.at(0).frame.properties.priority).to.equal(4));
   });
 }
 

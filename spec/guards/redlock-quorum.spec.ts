@@ -4,10 +4,10 @@ import { systemClock } from '../../lib/clock.js';
 import { RedlockGuard } from '../../lib/guards/redlock.js';
 import { eventually } from '../support/eventually.js';
 import { fences, freshKey, publishing, running } from '../support/guards.js';
-import { startRedis, type RedisServer } from '../support/redis-server.js';
+import { startRedis, type Server } from '../support/servers.js';
 
 describe('the guard on three Redis nodes', () => {
-  let servers: RedisServer[];
+  let servers: Server[];
   let guard: RedlockGuard;
   let raw: Redis[];
   let key: string;
@@ -52,6 +52,19 @@ describe('the guard on three Redis nodes', () => {
     await hold(0, 'a', fences.next());
     await hold(1, 'b', fences.next());
     expect((await guard.claimPublishing(key, publishing('c'))).outcome).to.equal('unknown');
+  });
+
+  // done: node 0 missed the release of the second run, node 1 came back empty between the two, node 2 after them
+  it('finds a message done whose nodes remember different runs as the last', async () => {
+    const [seq, first, second] = [fences.next(), fences.next(), fences.next()];
+    await raw[0]!.hset(key, { f: first, d: 'first', u: first, v: seq });
+    await raw[1]!.hset(key, { f: second, d: 'second', u: second, v: second });
+    for (const strategy of ['discard', 'coalesce'] as const) {
+      const answer = await guard.claimRunning(key, running('again', { seq, strategy }));
+      expect(answer).to.include({ outcome: 'done', own: false });
+      // The third granted it, and is told that it is none.
+      await eventually(async () => expect(await raw[2]!.hget(key, 'o')).to.equal(null));
+    }
   });
 
   it('lets go of what a minority granted', async () => {

@@ -5,7 +5,7 @@ import { systemClock } from '../../lib/clock.js';
 import type { Guard, Identity } from '../../lib/guard.js';
 import { createRedlockGuard } from '../../lib/guards/redlock.js';
 import { freshKey, publishing, running } from '../support/guards.js';
-import { testRedisUrl } from '../support/redis-server.js';
+import { testRedisUrl } from '../support/servers.js';
 
 describe('the record on Redis, seen by a raw connection', () => {
   let raw: Redis;

@@ -9,7 +9,7 @@ import type { Guard } from '../../lib/guard.js';
 import { createRedlockGuard } from '../../lib/guards/redlock.js';
 import { eventually } from '../support/eventually.js';
 import { freshKey, publishing } from '../support/guards.js';
-import { startRedis, testRedisUrl, type RedisServer } from '../support/redis-server.js';
+import { startRedis, testRedisUrl, type Server as RedisServer } from '../support/servers.js';
 
 const on = (...nodes: (string | Redis)[]): Guard => createRedlockGuard({ nodes, clock: systemClock });
 

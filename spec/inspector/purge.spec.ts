@@ -2,8 +2,12 @@ import { expect } from 'chai';
 import { createApp, Key, Task, type App, type Guard, type Transport } from 'solotask';
 import { systemClock } from '../../lib/clock.js';
 import { createMemoryGuard } from '../../lib/guards/memory.js';
+import { createRedlockGuard } from '../../lib/guards/redlock.js';
 import { createMemoryTransport } from '../../lib/transports/memory.js';
-import { fences, GRANTED, publishing, running } from '../support/guards.js';
+import { Redis } from 'ioredis';
+import { eventually } from '../support/eventually.js';
+import { fences, freshKey, GRANTED, publishing, running } from '../support/guards.js';
+import { startRedis, type Server } from '../support/servers.js';
 
 const RECORD = 'solotask:lock:Loans.recompute:loan:1';
 
@@ -73,4 +77,62 @@ describe('a purge', () => {
     expect(performance.now() - started).to.be.within(250, 3_000);
     expect((await guard.read(RECORD))?.owner).to.equal(undefined);
   });
+});
+
+describe('a purge on three Redis nodes', () => {
+  let servers: Server[];
+  let raw: Redis[];
+  let app: App;
+  let guard: Guard;
+  let transport: Transport;
+
+  class Loans {
+    @Task({ unique: { key: 'loan:<id>', onDuplicate: 'coalesce' } })
+    async recompute(@Key('id') _id: number, _version: number): Promise<void> {}
+  }
+
+  before(async () => {
+    servers = await Promise.all([startRedis(), startRedis(), startRedis()]);
+    raw = servers.map(({ url }) => new Redis(url));
+  });
+  after(async () => {
+    for (const client of raw) client.disconnect();
+    await Promise.all(servers.map((server) => server.stop()));
+  });
+  beforeEach(async () => {
+    await Promise.all(raw.map((client) => client.flushall()));
+    guard = createRedlockGuard({ nodes: servers.map(({ url }) => url), clock: systemClock });
+    transport = createMemoryTransport({ clock: systemClock });
+    app = createApp({ broker: transport, locks: guard, services: [Loans] });
+    await app.connect();
+    const onAll = async (has: (client: Redis) => Promise<number>): Promise<void> => {
+      for (const client of raw) expect(await has(client)).to.equal(1);
+    };
+    // An app is connected when two of them are.
+    const probe = freshKey();
+    await eventually(async () => {
+      await guard.abandon(probe, publishing('probe'));
+      await onAll((client) => client.exists(probe));
+    });
+    await app.tasks(Loans).recompute(1, 1);
+    await eventually(() => onAll((client) => client.hexists(RECORD, 'o')));
+    expect(await app.tasks(Loans).recompute(1, 2)).to.include({ status: 'coalesced' });
+    await eventually(() => onAll((client) => client.hexists(RECORD, 'a')));
+  });
+  afterEach(() => app.close());
+
+  for (const node of [0, 1, 2]) {
+    it(`leaves a message whose newer arguments node ${node + 1} alone has forgotten`, async () => {
+      await raw[node]!.flushall();
+      expect(await (await app.inspector()).purge('tasks')).to.deep.equal({ dropped: 0, unreadable: 0, left: 1 });
+      expect((await transport.figures('tasks')).ready).to.equal(1);
+      expect(await guard.read(RECORD)).to.include({ phase: 'queued' });
+    });
+
+    it(`leaves one whose newer arguments only node ${node + 1} still has`, async () => {
+      for (const other of [0, 1, 2]) if (other !== node) await raw[other]!.hdel(RECORD, 'a');
+      expect(await (await app.inspector()).purge('tasks')).to.deep.equal({ dropped: 0, unreadable: 0, left: 1 });
+      expect((await transport.figures('tasks')).ready).to.equal(1);
+    });
+  }
 });

@@ -109,6 +109,33 @@ describe('what is done first', () => {
   });
 
   // Client rule 8
+  // Client rule 5: the loop was blocked after the grant, and what is due comes before the timers.
+  it('is a look at the clock, then the body: none begins after its lease has passed', async () => {
+    const bodies: number[] = [];
+    class Loans {
+      @Task({ unique: { key: 'loan:<loanId>', onDuplicate: 'coalesce', lease: 1_000 } })
+      async recompute(loanId: number) {
+        bodies.push(loanId);
+      }
+    }
+    let ahead = 0;
+    const { said, links } = parts((name) => {
+      if (name === 'newest' && ahead === 0) ahead = 1_000;
+    });
+    const later = { ...clock, monotonic: () => clock.monotonic() + ahead };
+    await using app = createApp({ ...links, services: [Loans] }, later);
+    const lost: string[] = [];
+    app.on('lock:lost', ({ id }) => {
+      expect(bodies).to.deep.equal([]);
+      lost.push(id);
+    });
+    await app.worker().start();
+    const { id } = await app.tasks(Loans).recompute(1);
+    await eventually(() => expect(bodies).to.deep.equal([1]));
+    expect(lost).to.deep.equal([id]);
+    expect(said.filter((name) => name === 'claimRunning')).to.have.length(2);
+  });
+
   it('is the end of the renewals, when a body does not heed its abort', async () => {
     const gate = new Gate();
     class Loans {

@@ -60,6 +60,43 @@ describe('when Redis or the broker fails at a chosen moment', () => {
     expect(published).to.equal(50);
   });
 
+  it('gives a message back, and its key free, when Redis does not tell which arguments are the newest', async () => {
+    const redis = { silent: true };
+    let asked = 0;
+    const locks = faulty({
+      newest: (real) => {
+        asked++;
+        return redis.silent ? Promise.resolve('unknown') : real();
+      },
+    });
+    const rates: number[] = [];
+    class Loans {
+      @Task({ queue: 'unread', unique: { key: 'loan:<loanId>', onDuplicate: 'coalesce' } })
+      async recompute(loanId: number, rate: number) {
+        rates.push(rate);
+        return loanId;
+      }
+    }
+    // Eight tries and their pauses take four seconds; nobody needs to wait so long.
+    const clock = {
+      ...systemClock,
+      after: (ms: number, ...rest: [() => void]) => systemClock.after(ms / 40, ...rest),
+    };
+    await using app = createApp({ broker: broker(), locks, services: [Loans] }, clock);
+    let waiting = 0;
+    app.on('lock:waiting', () => waiting++);
+    await app.tasks(Loans).recompute(1, 1);
+    expect(await app.tasks(Loans).recompute(1, 2)).to.include({ status: 'coalesced' });
+    await app.worker().start();
+    // Nine a round: the third delivery is on its way.
+    await eventually(() => expect(asked).to.be.above(18));
+    expect(rates).to.deep.equal([]);
+    redis.silent = false;
+    await eventually(() => expect(rates).to.deep.equal([2]));
+    // A key that was not let go of would have been waited for.
+    expect(waiting).to.equal(0);
+  });
+
   it('tells concurrent enqueues of one key of an outage together', async () => {
     const locks = faulty({ claimPublishing: async () => ({ outcome: 'unavailable', cause: undefined }) });
     class Loans {

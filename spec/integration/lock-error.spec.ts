@@ -2,13 +2,13 @@ import { expect } from 'chai';
 import { Task, type TaskEvents } from 'solotask';
 import { eventually } from '../support/eventually.js';
 import { Gate } from '../support/gate.js';
-import { startRedis, type RedisServer } from '../support/redis-server.js';
+import { startRedis, type Server } from '../support/servers.js';
 import { onEveryStage } from '../support/stage.js';
 
 const refusal = (call: Promise<unknown>): Promise<unknown> => call.catch((error: unknown) => error);
 
 onEveryStage('enqueueing while Redis is away', (stage) => {
-  let redis: RedisServer;
+  let redis: Server;
   beforeEach(async () => {
     redis = await startRedis();
   });

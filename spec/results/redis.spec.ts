@@ -5,8 +5,7 @@ import { pause, systemClock, type Clock } from '../../lib/clock.js';
 import type { ResultBackend, StoredResult } from '../../lib/result-backend.js';
 import { createRedisResults } from '../../lib/results/redis.js';
 import { eventually } from '../support/eventually.js';
-import { startRedis, type RedisServer } from '../support/redis-server.js';
-import { testRedisUrl } from '../support/servers.js';
+import { startRedis, testRedisUrl, type Server } from '../support/servers.js';
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.js';
 import { rejection } from '../support/transports.js';
 
@@ -235,7 +234,7 @@ describe('results on Redis', () => {
     expect(refused).to.have.property('code', 'RESULTS_UNAVAILABLE');
     expect(refused.message).to.contain('ECONNREFUSED').and.not.contain('secret');
 
-    const guarded: RedisServer = await startRedis({ args: ['--requirepass', 'right'] });
+    const guarded: Server = await startRedis({ args: ['--requirepass', 'right'] });
     try {
       const began = performance.now();
       const wrong = open(`redis://:wrong@127.0.0.1:${guarded.port}`);

@@ -108,8 +108,9 @@ export class History {
     if (!process.alive) return;
     const { id = '', key = '', code = '', reason = '', holder } = payload as Record<string, string>;
     const { id: to = '' } = (holder ?? {}) as { id?: string };
+    const { recovered = false } = payload as { recovered?: boolean };
     const more = [process.name, key].filter((text) => text !== '').join(' ');
-    this.#ledger.words.push({ at: this.#world.time, event, id, holder: to, why: code || reason, more });
+    this.#ledger.words.push({ at: this.#world.time, event, id, holder: to, why: code || reason, recovered, more });
   }
 
   async #call({ producer, keys, delay, expires, foreign }: Call): Promise<void> {

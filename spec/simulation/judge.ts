@@ -129,6 +129,72 @@ function uncovered(given: Case): string[] {
   });
 }
 
+/** Its message proves by a sequence of Redis that a later run covers it; the others go by the id of the last run alone. */
+const bySequence = ({ recipe, onLockError, onDuplicate }: Plan): boolean =>
+  recipe !== 'worker' && onLockError !== 'publish' && (onDuplicate === 'discard' || onDuplicate === 'coalesce');
+
+/** Done is done: what was released as a good run does not run again with the same arguments. */
+function again(given: Case): string[] {
+  const { plan, ledger } = given;
+  // A Redis that forgot knows of no run.
+  if (given.has('restart')) return [];
+  return ledger.bodies.flatMap((body) => {
+    const { id, key, version, started } = body;
+    // Arguments that were handed over may have been so twice, the second time to the run that had them already.
+    const own = ledger.calls.find((call) => call.version === version && call.id === id && call.status === 'enqueued');
+    if (own === undefined) return [];
+    const ended = given.words(id, 'task:succeeded').find(({ at, recovered }) => at <= started && recovered !== true);
+    const good = ledger.bodies.find((one) => one.id === id && one.version === version && one.end === 'good');
+    if (ended === undefined || good === undefined || good.ended > ended.at || good === body) return [];
+    // Only the last run is remembered.
+    const other = ledger.calls.some(
+      (call) =>
+        call.key === key &&
+        call.id !== id &&
+        given.words(call.id, ...ENDS).some(({ at }) => at > good.started && at < started),
+    );
+    return other && !bySequence(plan)
+      ? []
+      : [`k${key}: v${version} runs again at ${started.toFixed(1)}, though it is done`];
+  });
+}
+
+/** At rest the newest arguments have won. */
+function stale(given: Case): string[] {
+  const { plan, ledger } = given;
+  if (given.has('restart') || !bySequence(plan)) return [];
+  const good = ledger.bodies.filter(({ end }) => end === 'good').sort((one, other) => one.started - other.started);
+  const callOf = ({ version }: Body): Enqueued => ledger.calls.find((call) => call.version === version) as Enqueued;
+  return [...new Set(good.map(({ key }) => key))].flatMap((key) => {
+    const runs = good.filter((body) => body.key === key);
+    const last = runs.at(-1) as Body;
+    const newer = runs.find((body) => callOf(body).called > callOf(last).returned);
+    return newer === undefined || callOf(last).foreign === true || callOf(newer).foreign === true
+      ? []
+      : [`k${key}: it ends with v${last.version}, after v${newer.version} has run`];
+  });
+}
+
+/** Who is dropped because another one runs can name one that did. */
+function ghosts(given: Case): string[] {
+  const { calls, bodies, words } = given.ledger;
+  const ran = (id: string): boolean =>
+    bodies.some((body) => body.id === id) || UNRUN.includes(given.ledger.codes.get(id) ?? '');
+  const missed = (call: Enqueued | undefined): boolean =>
+    call !== undefined && finishedAfter(call, given.ledger).length === 0;
+  const callers = calls.filter(
+    (call) => call.status === 'discarded' && call.phase === 'running' && !ran(call.id) && missed(call),
+  );
+  const messages = words.filter(
+    ({ event, why, id, holder = '' }) =>
+      event === 'task:discarded' && why === 'running' && !ran(holder) && missed(calls.find((call) => call.id === id)),
+  );
+  return [
+    ...callers.map((call) => `${name(call)}: the one that runs never ran`),
+    ...messages.map(({ id, holder = '' }) => `${id.slice(0, 8)}: dropped for ${holder.slice(0, 8)}, which never ran`),
+  ];
+}
+
 /** Who waits for its turn, or was told that it was enqueued, has a run of its own. */
 function turns(given: Case): string[] {
   // A worker that has not got the task treats its key by the default, which drops.
@@ -230,6 +296,6 @@ function superfluous(given: Case): string[] {
 /** What a history shows to be wrong; nothing when all is well. */
 export function faultsOf(plan: Plan, rest: Rest): string[] {
   const given = new Case(plan, rest.ledger);
-  const checks = [meetings, uncovered, turns, outcomes, ends, results, superfluous];
+  const checks = [meetings, again, stale, ghosts, uncovered, turns, outcomes, ends, results, superfluous];
   return [...checks.flatMap((check) => check(given)), ...leftovers(given, rest)];
 }

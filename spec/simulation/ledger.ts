@@ -50,6 +50,8 @@ export interface Word {
   readonly holder?: string;
   /** A code or a reason. */
   readonly why?: string;
+  /** Of a success: its message came again and was found done. */
+  readonly recovered?: boolean;
   readonly more: string;
 }
 

@@ -1,17 +1,7 @@
-import type {
-  ClaimAnswer,
-  Guard,
-  HoldAnswer,
-  Identity,
-  KeptArguments,
-  LockRecord,
-  Notes,
-  PublishingClaim,
-  RunningClaim,
-} from 'solotask';
+import type { Guard, LockRecord } from 'solotask';
 import { createMemoryGuard, MemoryLocks } from '../../lib/guards/memory.js';
-import { claimAnswer, conclude, decide, holdAnswer, mayHold, type Vote } from '../../lib/guards/redlock-votes.js';
-import type { Moment } from './plan.js';
+import type { Vote } from '../../lib/guards/redlock-votes.js';
+import { QuorumGuard, type NodeCommand } from '../support/quorum.js';
 import type { Process, World } from './world.js';
 
 /** ms; what ioredis is given as `commandTimeout`. */
@@ -64,13 +54,6 @@ export class Node {
 /** Longest time that a command hangs in an old connection, ms. */
 const LATEST = 8_000;
 
-/** One command to one node. */
-interface Command {
-  readonly moment: Moment;
-  readonly run: (guard: Guard) => Promise<Vote>;
-  readonly hear: (vote: Vote) => void;
-}
-
 /** What the network between a process and a node does to one command. */
 export interface NodeFaults {
   /** Probability that a command or its answer gets lost. */
@@ -81,13 +64,8 @@ export interface NodeFaults {
   latency: number;
 }
 
-/** A process's guard on the nodes: the votes are counted by the code that counts Redis's. */
-export class NodeGuard implements Guard {
-  readonly address = 'nodes:';
-  /** What operators see is no part of the histories. */
-  readonly presence = { put: async () => {}, remove: async () => {}, list: async () => [] };
-  readonly scan = async () => ({ records: [], more: false });
-  readonly now = async () => this.#process.clock.now();
+/** A process's guard on the nodes, over a network that loses commands and delays them. */
+export class NodeGuard extends QuorumGuard {
   readonly #world: World;
   readonly #process: Process;
   readonly #nodes: readonly Node[];
@@ -96,132 +74,23 @@ export class NodeGuard implements Guard {
   readonly #arrivals = new Map<Node, number>();
 
   constructor(world: World, process: Process, nodes: readonly Node[], faults: NodeFaults) {
+    super(nodes.length);
     this.#world = world;
     this.#process = process;
     this.#nodes = nodes;
     this.#faults = faults;
   }
 
-  listen(): void {}
-  async connect(): Promise<void> {}
-  async close(): Promise<void> {}
-
-  claimPublishing(key: string, claim: PublishingClaim): Promise<ClaimAnswer> {
-    return this.#claim(key, claim, 'claimPublishing', (guard) => guard.claimPublishing(key, claim));
-  }
-
-  claimRunning(key: string, claim: RunningClaim): Promise<ClaimAnswer> {
-    return this.#claim(key, claim, 'claimRunning', (guard) => guard.claimRunning(key, claim));
-  }
-
-  extendPublishing(key: string, identity: Identity, window: number): Promise<HoldAnswer> {
-    return this.#hold('confirm', (guard) => guard.extendPublishing(key, identity, window));
-  }
-
-  confirm(key: string, identity: Identity, ttl: number): Promise<HoldAnswer> {
-    return this.#hold('confirm', (guard) => guard.confirm(key, identity, ttl));
-  }
-
-  renew(key: string, identity: Identity, lease: number): Promise<HoldAnswer> {
-    return this.#hold('renew', (guard) => guard.renew(key, identity, lease));
-  }
-
-  hold(key: string, identity: Identity, ttl: number): Promise<HoldAnswer> {
-    return this.#hold('hold', (guard) => guard.hold(key, identity, ttl));
-  }
-
-  release(key: string, identity: Identity, end: Parameters<Guard['release']>[2]): Promise<HoldAnswer> {
-    return this.#hold('release', (guard) => guard.release(key, identity, end));
-  }
-
-  async abandon(key: string, identity: Identity): Promise<'ok' | 'unknown'> {
-    return (await this.#hold('abandon', (guard) => guard.abandon(key, identity))) === 'ok' ? 'ok' : 'unknown';
-  }
-
-  expire(key: string, owner: string): Promise<HoldAnswer> {
-    return this.#hold('claimRunning', (guard) => guard.expire(key, owner));
-  }
-
-  /** From every node that answers in time. */
-  async newest(key: string, identity: Identity): Promise<KeptArguments | 'none' | 'unknown'> {
-    const answers = await this.#each('newest', (guard) => guard.newest(key, identity));
-    if (!this.#quorum(answers)) return 'unknown';
-    const kept = answers.filter((answer) => typeof answer === 'object');
-    return kept.sort((one, other) => other.seq - one.seq)[0] ?? 'none';
-  }
-
-  /** As over Redis: without a vote. */
-  readonly notes: Notes = {
-    mark: async (key, ttl) => this.#quorum(await this.#each('note', ({ notes }) => notes.mark(key, ttl))),
-    marked: async (key) => {
-      const answers = await this.#each('note', ({ notes }) => notes.marked(key));
-      return answers.includes(true) || (this.#quorum(answers) ? false : undefined);
-    },
-    count: async (key, ttl) => {
-      const sums = await this.#each('note', async ({ notes }) => (await notes.count(key, ttl)) ?? 0);
-      return sums.length === 0 ? undefined : Math.max(...sums);
-    },
-    forget: async (key) => void (await this.#each('note', ({ notes }) => notes.forget(key).then(() => true))),
-  };
-
-  #quorum(answers: readonly unknown[]): boolean {
-    return answers.length * 2 > this.#nodes.length;
-  }
-
-  /** The answers of the nodes that give one in time. */
-  async #each<T>(moment: Moment, ask: (guard: Guard) => Promise<T | undefined>): Promise<T[]> {
-    const asked = this.#nodes.map(
-      (node) =>
-        new Promise<T | undefined>((resolve) => {
-          let found: T | undefined;
-          const run = async (guard: Guard): Promise<Vote> => {
-            found = await ask(guard);
-            return { word: 'ok' };
-          };
-          const hear = (vote: Vote): void => resolve('word' in vote && vote.word === 'ok' ? found : undefined);
-          this.#send(node, { moment, run, hear });
-        }),
-    );
-    return (await Promise.all(asked)).filter((answer) => answer !== undefined);
+  async now(): Promise<number> {
+    return this.#process.clock.now();
   }
 
   read(key: string): Promise<LockRecord | undefined> {
     return (this.#nodes[0] as Node).guard.read(key);
   }
 
-  async #claim(
-    key: string,
-    identity: Identity,
-    moment: Moment,
-    run: (guard: Guard) => Promise<ClaimAnswer>,
-  ): Promise<ClaimAnswer> {
-    const leftBehind = this.#nodes.length > 1 ? () => void this.abandon(key, identity) : undefined;
-    return claimAnswer(await this.#ask(moment, async (guard) => claimVote(await run(guard)), leftBehind));
-  }
-
-  async #hold(moment: Moment, run: (guard: Guard) => Promise<HoldAnswer>): Promise<HoldAnswer> {
-    return holdAnswer(await this.#ask(moment, async (guard) => holdVote(await run(guard))));
-  }
-
-  #ask(moment: Moment, run: (guard: Guard) => Promise<Vote>, leftBehind?: () => void): Promise<Vote> {
-    const count = this.#nodes.length;
-    const votes: Vote[] = [];
-    return new Promise((resolve) => {
-      const hear = (vote: Vote): void => {
-        votes.push(vote);
-        const verdict = decide(votes, count);
-        if (verdict !== undefined && !('cause' in verdict)) resolve(verdict);
-        if (votes.length < count) return;
-        const last = conclude(votes, count);
-        resolve(last);
-        const granted = 'word' in last && last.word === 'ok';
-        if (!granted && votes.some(mayHold)) leftBehind?.();
-      };
-      for (const node of this.#nodes) this.#send(node, { moment, run, hear });
-    });
-  }
-
-  #send(node: Node, { moment, run, hear }: Command): void {
+  protected send(place: number, { arrow, run, hear }: NodeCommand): void {
+    const node = this.#nodes[place] as Node;
     const owner = this.#process;
     let heard = false;
     const once = (vote: Vote): void => {
@@ -241,7 +110,7 @@ export class NodeGuard implements Guard {
       if (wait > 0) return void this.#world.after(wait + node.place(), () => void execute());
       const down = node.downUntil > this.#world.time;
       const vote: Vote = down ? { word: 'closed', cause: new Error('refused') } : await run(node.guard);
-      owner.onMoment?.(moment);
+      owner.onMoment?.(arrow);
       if (lost()) return;
       const answer = (): void => {
         timeout.cancel();
@@ -258,18 +127,3 @@ export class NodeGuard implements Guard {
     this.#world.after(arrival - this.#world.time, () => void execute());
   }
 }
-
-const claimVote = (answer: ClaimAnswer): Vote => {
-  switch (answer.outcome) {
-    case 'granted':
-      return { word: 'ok' };
-    case 'unknown':
-    case 'unavailable':
-      return { word: 'silent', cause: answer.cause };
-    default:
-      return answer;
-  }
-};
-
-const holdVote = (answer: HoldAnswer): Vote =>
-  answer === 'unknown' ? { word: 'silent', cause: new Error('unknown') } : { word: answer };

@@ -1,19 +1,9 @@
+import { ARROWS, type Arrow } from '../support/quorum.js';
 import type { Random } from './random.js';
 
-/** What a process does that a fault can strike at, as it is done. */
-const MOMENTS = [
-  'claimPublishing',
-  'confirm',
-  'claimRunning',
-  'newest',
-  'renew',
-  'hold',
-  'release',
-  'abandon',
-  'note',
-] as const;
 const DEEDS = ['publish', 'ack', 'body'] as const;
-export type Moment = (typeof MOMENTS)[number] | (typeof DEEDS)[number];
+/** What a process does that a fault can strike at, as it is done. */
+export type Moment = Arrow | (typeof DEEDS)[number];
 
 /** At a time (ms of the world), after so many happenings, or when a process does something for the nth time. */
 export type When =
@@ -97,7 +87,7 @@ type Parts = Pick<Plan, 'nodes' | 'producers' | 'workers' | 'lease'>;
 
 function drawWhen(random: Random, at: number): When {
   if (random.chance(0.3)) return { step: random.whole(1, 600) };
-  if (random.chance(0.5)) return { moment: random.pick([...MOMENTS, ...DEEDS]), nth: random.whole(1, 6) };
+  if (random.chance(0.5)) return { moment: random.pick([...ARROWS, ...DEEDS]), nth: random.whole(1, 6) };
   return { at };
 }
 

@@ -14,7 +14,7 @@ import type {
 } from '../../lib/guard.js';
 import { createMemoryGuard, MemoryLocks } from '../../lib/guards/memory.js';
 import { createRedlockGuard } from '../../lib/guards/redlock.js';
-import { testRedisUrl } from './redis-server.js';
+import { testRedisUrl } from './servers.js';
 
 /** A guard under test. */
 export interface GuardBench {

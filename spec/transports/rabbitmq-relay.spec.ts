@@ -28,7 +28,7 @@ describe('a relay that is closed', () => {
       after: (ms, ...rest) => (timers.push(ms), systemClock.after(ms, ...rest)),
     };
     const outcome = deferred<void>();
-    const relay = new Relay({ clock, queue, publish: () => outcome.promise });
+    const relay = new Relay({ clock, queue, publish: () => outcome.promise, expired() {} });
     const delivery = await delivered();
     relay.deliver(delivery);
     const closed = relay.close();

@@ -67,6 +67,18 @@ describe('the lease of a run', () => {
     expect({ asked, lost: lost.length }).to.deep.equal({ asked: 0, lost: 1 });
   });
 
+  it('is lost as soon as somebody looks after it has passed, though no timer came yet', async () => {
+    const held = await lease();
+    time = 289;
+    held.check();
+    expect(lost).to.deep.equal([]);
+    time = 290;
+    held.check();
+    held.check();
+    expect(lost).to.have.length(1);
+    expect(timers).to.deep.equal([]);
+  });
+
   it('counts from when a renewal was sent, not from its answer', async () => {
     let answers = 0;
     await lease(async () => {

@@ -109,6 +109,18 @@ export const ENDS = [
   ),
   without(
     '9',
+    'as any node has them',
+    'inspector/purge',
+    [
+      [
+        'const kept = await guard.newest(record, identity);',
+        "const kept = (await guard.read(record))?.args ?? 'none';",
+      ],
+    ],
+    PURGE,
+  ),
+  without(
+    '9',
     'a purge leaves what still runs',
     'inspector/purge',
     [["return outcome.kind === 'covered' || outcome.kind === 'discarded';", 'return true;']],

@@ -39,6 +39,19 @@ export const EVIDENCE = [
     VOTES,
   ),
   without(
+    '1, done',
+    'nodes need not remember the same run',
+    'guards/redlock-votes',
+    [
+      [
+        "if (vote.outcome !== 'held')",
+        "if (vote.outcome === 'done')\n        return vote.id;\n    if (vote.outcome !== 'held')",
+      ],
+    ],
+    VOTES,
+    QUORUM,
+  ),
+  without(
     '1, abandon',
     'a minority’s grant is let go',
     'guards/redlock',

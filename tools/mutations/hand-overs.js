@@ -66,6 +66,13 @@ export const HAND_OVERS = [
     integration('coalesce-late', ''),
   ),
   without(
+    'done, args',
+    'arguments of others prove no done of a message without a sequence',
+    'worker/run',
+    [["this.#lock.fence === undefined ? 'worker' : this.#lock.mode", 'this.#lock.mode']],
+    spec('worker/run'),
+  ),
+  without(
     'run again',
     'they are read from every node',
     'guards/redlock',

@@ -71,6 +71,13 @@ export const LEASES = [
     integration('worker', 'aborts a run whose delivery was lost'),
   ),
   without(
+    '5',
+    'the clock is looked at before the body begins',
+    'worker/executor',
+    [['run.lease?.check();', '']],
+    spec('integration/chosen-moments', 'is a look at the clock, then the body'),
+  ),
+  without(
     '5, renew',
     'a lease is renewed at all',
     'worker/lease',

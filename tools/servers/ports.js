@@ -53,7 +53,7 @@ export async function waitForAnswer({ port, greeting, accept, failed, timeout = 
   throw new Error(`no answer on port ${port} within ${timeout / 1000} s`);
 }
 
-export const REDIS_HELLO = { greeting: 'PING\r\n', accept: (answer) => answer.startsWith('+PONG') };
+export const REDIS_HELLO = { greeting: 'PING\r\n', accept: (answer) => /^(\+PONG|-NOAUTH)/.test(answer) };
 /** An AMQP protocol header; the answer is a method frame on channel 0, Connection.Start. */
 export const AMQP_HELLO = {
   greeting: Buffer.from('AMQP\0\0\x09\x01', 'latin1'),
