@@ -118,6 +118,7 @@ export class Executor {
     this.#parts.signals.emit('task:started', { redelivered: run.delivery.redelivered, fence, ...run.event() });
     run.body = this.#invoke(run, definition);
     const ending = await Promise.race([run.body, this.#overdue(run, run.body)]);
+    await run.handingOver;
     run.stage = 'settling';
     return this.#judge(run, definition, ending);
   }

@@ -40,7 +40,7 @@ export class Run {
   readonly delivery: Delivery;
   readonly definition: TaskDefinition | undefined;
   /** Name of the key's record, or of its own; undefined for a plain task whose delivery lasts as long as its run. */
-  readonly record: string | undefined;
+  record: string | undefined;
   stage: Stage = 'waiting';
   /** Names this delivery in the key's record. */
   nonce: string | undefined;
@@ -50,6 +50,8 @@ export class Run {
   lease: Lease | undefined;
   /** Names the stand-in that was posted for this run; its delivery is acknowledged then. */
   standIn: string | undefined;
+  /** Settles when a hand-over during the run has come to its end. */
+  handingOver: Promise<void> | undefined;
   /** Its body's begin is counted, for it may be a repeated one. */
   counted = false;
   /** When the body began, by `clock.monotonic()`. */

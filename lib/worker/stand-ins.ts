@@ -6,6 +6,7 @@ import { relievedName } from '../notes.js';
 import type { Signals } from '../signals.js';
 import type { Transport } from '../transport.js';
 import { DEFAULT_REST } from '../declarations/task-settings.js';
+import type { Claimer } from './claim.js';
 import type { Outcome } from './outcome.js';
 import type { Run } from './run.js';
 
@@ -55,18 +56,31 @@ export class StandIns {
 
   /** Before a long run: the stand-in is confirmed, then the message acknowledged. Undefined when the body may begin. */
   async post(run: Run): Promise<Outcome | undefined> {
-    const { clock, namespace, guard, draining } = this.#parts;
+    const { clock, draining } = this.#parts;
+    if (await this.#handOver(run)) {
+      run.lease?.check();
+      return run.aborted && { kind: 'aborted' };
+    }
+    if (!run.delivery.stale) await pause(clock, 1_000, draining);
+    return { kind: 'returned' };
+  }
+
+  async #handOver(run: Run): Promise<boolean> {
+    const { clock, namespace, guard } = this.#parts;
     const standIn = run.head.standIn ?? clock.uuid();
     const posted = await this.#publish(run, { standIn }, clock.now() + rest(run));
     if (posted && run.delivery.ack() === 'settled') {
       run.standIn = standIn;
-      run.lease?.check();
-      return run.aborted && { kind: 'aborted' };
+      return true;
     }
     // The message itself goes on; a stand-in that it came as already has others in its name.
     if (run.head.standIn === undefined) await guard.notes.mark(relievedName(namespace, standIn), MEMORY);
-    if (!posted) await pause(clock, 1_000, draining);
-    return { kind: 'returned' };
+    return false;
+  }
+
+  /** During a run that takes longer than anybody said: as before one, and its record is its message's by then. */
+  async postLate(run: Run, claimer: Claimer): Promise<void> {
+    if (await claimer.adopt(run)) await this.#handOver(run);
   }
 
   /** The message goes back at once, as a copy. When that cannot be published, the stand-in comes back in its time. */

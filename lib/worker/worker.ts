@@ -1,4 +1,4 @@
-import { pause, type Clock } from '../clock.js';
+import { pause, type Clock, type Timer } from '../clock.js';
 import { ClosedError, DeliveryLostError, toError, WorkerStoppedError } from '../errors.js';
 import type { FenceSource } from '../fence.js';
 import type { Guard } from '../guard.js';
@@ -56,6 +56,10 @@ export interface WorkerSettings {
 
 const KNOWN = ['queues', 'concurrency', 'prefetch'] as const;
 const MOST = 65_535;
+/** ms between two looks for long runs. */
+const ROUND = 60_000;
+/** From then on a run counts as long, ms. RabbitMQ waits for 30 minutes by default, the wait for a seat included. */
+const LATE = 600_000;
 
 /** Checks what `app.worker()` was given. @throws ConfigError */
 export function workerSettings(options: WorkerOptions, registry: Registry): WorkerSettings {
@@ -75,6 +79,9 @@ export class Worker {
   readonly #policy: AckPolicy;
   readonly #seats: SeatParts;
   readonly #herald: Herald;
+  readonly #claimer: Claimer;
+  readonly #standIns: StandIns;
+  #rounds: Timer | undefined;
   readonly #runs = new Map<Run, Promise<void>>();
   readonly #subscriptions: Subscription[] = [];
   /** What still came while the consumers were being cancelled. */
@@ -93,8 +100,8 @@ export class Worker {
     const waitingRoom = { free: settings.prefetch - settings.concurrency };
     this.#seats = { clock: parts.clock, slots: new Slots(settings.concurrency), waitingRoom, draining };
     const keeper = new ResultKeeper(parts);
-    const standIns = new StandIns({ ...parts, draining });
-    const claimer = new Claimer({ ...parts, draining });
+    const standIns = (this.#standIns = new StandIns({ ...parts, draining }));
+    const claimer = (this.#claimer = new Claimer({ ...parts, draining }));
     this.#executor = new Executor({ ...parts, draining, keeper, claimer, standIns, crashes: new Crashes(parts) });
     this.#policy = new AckPolicy({ ...parts, draining, keeper, standIns });
     const { presence } = parts.guard;
@@ -125,6 +132,7 @@ export class Worker {
     }
     if (this.#draining.signal.aborted) return;
     this.#herald.start();
+    this.#goRound();
     signals.emit('worker:ready', { queues, concurrency });
   }
 
@@ -176,9 +184,21 @@ export class Worker {
     await this.#settled();
     this.#hurry.abort();
     await quiet;
+    this.#rounds?.cancel();
     await this.#herald.end();
     this.#parts.signals.emit('worker:stopped', { aborted: count });
     return { aborted: count };
+  }
+
+  /** Looks for runs that take longer than anybody said, before the broker takes their messages back. */
+  #goRound(): void {
+    const { clock } = this.#parts;
+    this.#rounds = clock.after(ROUND, () => this.#goRound(), { idle: true });
+    for (const run of this.#runs.keys()) {
+      const late = run.stage === 'running' && run.age(clock) >= LATE && run.definition?.acksLate === true;
+      if (!late || run.delivery.stale || run.aborted !== undefined || run.handingOver !== undefined) continue;
+      run.handingOver = this.#standIns.postLate(run, this.#claimer).finally(() => (run.handingOver = undefined));
+    }
   }
 
   /** Every delivery is settled; a body that ignores its abort is not waited for. */

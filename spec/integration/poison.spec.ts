@@ -26,7 +26,7 @@ describe('a message that kills every worker', () => {
       const env = { AMQP: testAmqpUrl(), REDIS: testRedisUrl(), NAMESPACE: namespace, QUEUE: queue, RECIPE: recipe };
       let deaths = 0;
       const worked: unknown[] = [];
-      for (let dead: readonly object[] = []; dead.length === 0; ) {
+      for (let dead: readonly object[] = []; dead.length === 0;) {
         const one = new Child(file, env);
         child = one;
         await one.hears('ready', 1, 20_000);
@@ -44,7 +44,9 @@ describe('a message that kills every worker', () => {
       const connection = await amqplib.connect(testAmqpUrl());
       const channel = await connection.createChannel();
       const letter = await channel.get(`${queue}.dead`, { noAck: true });
-      expect(letter).to.have.nested.property('properties.headers').that.includes({ dead_code: 'POISON', id: poison.id });
+      expect(letter)
+        .to.have.nested.property('properties.headers')
+        .that.includes({ dead_code: 'POISON', id: poison.id });
       expect(await channel.get(`${queue}.dead`)).to.equal(false);
       await connection.close();
     }).timeout(120_000);
