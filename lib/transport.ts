@@ -70,6 +70,12 @@ export interface Subscription {
   cancel(): Promise<void>;
 }
 
+/** A relay at work. */
+export interface Relaying extends Subscription {
+  /** Whether messages that are due by now are still on their way to their queues. */
+  busy(): Promise<boolean>;
+}
+
 /** Messages of a queue, one by one, for operators: on a channel of its own, outside every consumer. */
 export interface Pull {
   /** The next message; undefined when the queue has no more. `BrokerUnavailableError` when the channel is gone. */
@@ -119,7 +125,7 @@ export interface Transport {
   /** Consumes until cancelled, across reconnects. */
   consume(queue: string, prefetch: number, handler: DeliveryHandler): Promise<Subscription>;
   /** Moves messages that fall due from the delay topology to their work queues, while open. A worker calls it. */
-  relay(): Promise<Subscription>;
+  relay(): Promise<Relaying>;
   /** Takes messages without consuming: what is not settled goes back. `UnroutableError` when there is no such queue. */
   pull(queue: string): Promise<Pull>;
   figures(queue: string): Promise<QueueFigures>;

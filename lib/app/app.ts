@@ -22,7 +22,8 @@ import type { Class, TaskDefinition } from '../task-definition.js';
 import { answerDirectCalls, type DirectCall } from '../declarations/guarded-method.js';
 import { coalesces, recordName } from '../declarations/uniqueness.js';
 import { DirectRun } from '../worker/direct-run.js';
-import { Worker, workerSettings, type WorkerOptions, type WorkerSettings } from '../worker/worker.js';
+import { Worker } from '../worker/worker.js';
+import { workerSettings, type WorkerOptions, type WorkerSettings } from '../worker/worker-settings.js';
 import { WorkerHandle, type AppWorker } from './worker-handle.js';
 
 /** By this symbol `task-worker` knows an app, whichever copy of the package made it. */

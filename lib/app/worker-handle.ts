@@ -1,5 +1,6 @@
 import { ClosedError } from '../errors.js';
-import type { Worker, WorkerSettings } from '../worker/worker.js';
+import type { Worker } from '../worker/worker.js';
+import type { WorkerSettings } from '../worker/worker-settings.js';
 
 /** A worker of an app. `start`, `quiet` and `stop` as in docs/internals.md. */
 export interface AppWorker {
@@ -8,6 +9,11 @@ export interface AppWorker {
   readonly running: number;
   start(): Promise<void>;
   quiet(): Promise<void>;
+  /**
+   * Resolves when nothing is left to do: nothing ready in its queues, nothing on the way to them that is due, nothing in
+   * hand. Retries and delays that are not due are not waited for. After `quiet` (or `maxTasks`): when what ran has ended.
+   */
+  drained(): Promise<void>;
   stop(options?: { timeout?: number }): Promise<{ aborted: number }>;
 }
 
@@ -48,6 +54,10 @@ export class WorkerHandle implements AppWorker {
 
   async quiet(): Promise<void> {
     await (await this.#started())?.quiet();
+  }
+
+  async drained(): Promise<void> {
+    await (await this.#started())?.drained();
   }
 
   async stop(options?: { timeout?: number }): Promise<{ aborted: number }> {

@@ -1,3 +1,4 @@
+import type { Lane } from '../worker/worker-settings.js';
 import type { Paint } from './colours.js';
 import { strategyText, type TaskDescription } from './describe-task.js';
 
@@ -9,23 +10,24 @@ export interface BannerFacts {
   readonly broker: string;
   /** Secrets masked. */
   readonly locks: string;
-  readonly queues: readonly string[];
-  readonly concurrency: number;
+  readonly lanes: readonly Lane[];
   readonly tasks: readonly TaskDescription[];
 }
 
 /** A few lines for a terminal: who runs what, from where. */
 export function banner(facts: BannerFacts, paint: Paint): string {
-  const { version, worker, broker, locks, queues, concurrency, tasks } = facts;
+  const { version, worker, broker, locks, lanes, tasks } = facts;
   const lines = [
     ['broker', broker],
     ['locks', locks],
-    ['queues', `${queues.join(', ')} (${concurrency} at once)`],
+    ['queues', lanes.map(laneText).join('; ')],
     ...tasks.map((task, index) => [index === 0 ? 'tasks' : '', taskText(task)]),
   ];
   const body = lines.map(([name = '', text]) => `  ${paint('dim', name.padEnd(6))}  ${text}\n`).join('');
   return `${paint('bold', `solotask ${version}`)}  ${worker}\n${body}`;
 }
+
+const laneText = ({ queues, concurrency }: Lane): string => `${queues.join(', ')} (${concurrency} at once)`;
 
 function taskText(task: TaskDescription): string {
   return task.key === null ? task.task : `${task.task}  ${task.key}  (${strategyText(task)})`;

@@ -5,15 +5,29 @@ import { EXIT, UsageError } from './exit.js';
 import type { InspectOptions } from './list.js';
 import { addOperatorCommands, OPERATOR_COMMANDS, type OperatorWish } from './operator-commands.js';
 import { appOption, named, option } from './app-option.js';
-import { countValue, durationValue, levelValue, queuesValue, textValue, type LogThreshold } from './option-values.js';
+import {
+  countValue,
+  durationValue,
+  levelValue,
+  queuesValue,
+  runsValue,
+  shareValue,
+  textValue,
+  type LogThreshold,
+} from './option-values.js';
 
 /** Options of `run`, as the flags and the environment gave them. */
 export interface RunOptions {
   readonly app: string;
-  readonly queues: readonly string[] | undefined;
+  /** By name, with a concurrency of its own, or `true`. */
+  readonly queues: ReadonlyMap<string, number | true> | undefined;
   readonly excludeQueues: readonly string[] | undefined;
   readonly concurrency: number | undefined;
   readonly prefetch: number | undefined;
+  /** Ends when nothing is left to do. */
+  readonly once: boolean;
+  /** Ends after so many runs. */
+  readonly maxTasks: number | undefined;
   readonly name: string;
   /** ms */
   readonly shutdownTimeout: number;
@@ -33,7 +47,7 @@ export type Wish =
 
 const COMMANDS = ['run', 'list', 'check', ...OPERATOR_COMMANDS, 'help'];
 /** Documented, and refused until built. */
-const LATER_OPTIONS = ['--once', '--max-tasks <n>', '--health-port <port>'];
+const LATER_OPTIONS = ['--health-port <port>'];
 
 /** Reads the command line and the environment's `TASK_WORKER_…`. @throws UsageError, NotYetError */
 export function readCommandLine(args: readonly string[], version: string): Wish {
@@ -97,6 +111,8 @@ const DEFAULTS: Omit<RunOptions, 'app'> = {
   excludeQueues: undefined,
   concurrency: undefined,
   prefetch: undefined,
+  once: false,
+  maxTasks: undefined,
   name: '%h-%p',
   shutdownTimeout: 25_000,
   connectTimeout: 30_000,
@@ -107,10 +123,16 @@ const DEFAULTS: Omit<RunOptions, 'app'> = {
 function runOptions(): Option[] {
   return [
     appOption(),
-    option('-q, --queues <names>', 'consume these queues only (a,b)', queuesValue).env('TASK_WORKER_QUEUES'),
+    option('-q, --queues <names>', 'consume these queues only (a,b:20; 20: bodies at once of its own)', shareValue).env(
+      'TASK_WORKER_QUEUES',
+    ),
     option('-x, --exclude-queues <names>', 'consume all but these queues', queuesValue),
-    option('-c, --concurrency <n>', 'bodies that run at once (default: 10)', countValue).env('TASK_WORKER_CONCURRENCY'),
+    option('-c, --concurrency <n>', 'bodies at once, of all queues without a number (default: 10)', countValue).env(
+      'TASK_WORKER_CONCURRENCY',
+    ),
     option('--prefetch <n>', 'unsettled deliveries per queue (default: concurrency + 10)', countValue),
+    new Option('--once', 'end when the queues are empty; what falls due later is not waited for'),
+    option('--max-tasks <n>', 'end after so many runs, for a supervisor that starts it anew', runsValue),
     option('-n, --name <name>', 'name in logs and on the broker; %h: host, %p: process (default: %h-%p)', textValue),
     option('--shutdown-timeout <time>', 'how long a stop waits for running tasks (default: 25s)', durationValue),
     option(

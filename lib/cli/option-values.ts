@@ -1,6 +1,5 @@
 import { InvalidArgumentError } from 'commander';
 import { duration } from '../duration.js';
-import { NotYetError } from '../errors.js';
 
 /** The levels of the log, the wordiest first. */
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
@@ -14,10 +13,14 @@ const given =
 
 export const textValue = given((text) => text);
 
-export const countValue = given((text) => {
-  if (/^[1-9]\d{0,4}$/.test(text) && Number(text) <= 65_535) return Number(text);
-  throw new InvalidArgumentError('It takes a whole number from 1 to 65535.');
-});
+const wholeValue = (most: number): ((text: string) => number | undefined) =>
+  given((text) => {
+    if (/^[1-9]\d{0,9}$/.test(text) && Number(text) <= most) return Number(text);
+    throw new InvalidArgumentError(`It takes a whole number from 1 to ${most}.`);
+  });
+
+export const countValue = wholeValue(65_535);
+export const runsValue = wholeValue(1_000_000_000);
 
 /** Milliseconds from `25s`, `500ms` or a bare number of milliseconds. */
 export const durationValue = given((text) => {
@@ -29,16 +32,26 @@ export const durationValue = given((text) => {
 });
 
 /** Names between commas. */
-export const queuesValue = given((text) => {
+export const queuesValue = given(queueNames);
+
+function queueNames(text: string): readonly string[] {
   const names = text.split(',').map((name) => name.trim());
-  const weighted = names.find((name) => /:\d+$/.test(name));
-  if (weighted !== undefined) {
-    throw new NotYetError(`a concurrency per queue (-q ${weighted}) is not built yet; leave the number out`, {
-      option: '--queues',
-    });
-  }
   if (names.includes('')) throw new InvalidArgumentError('It takes names of queues, with commas between them.');
   return names;
+}
+
+/** Names between commas, each with a concurrency of its own (`fast:20`) or without (`true`). */
+export const shareValue = given((text) => {
+  const shares = new Map<string, number | true>();
+  for (const entry of queueNames(text)) {
+    const [, name = entry, number] = /^(.+):(\d+)$/.exec(entry) ?? [];
+    const share = number === undefined || countValue(number);
+    if (share === undefined || (shares.get(name) ?? share) !== share) {
+      throw new InvalidArgumentError(`It names the queue '${name}' twice.`);
+    }
+    shares.set(name, share);
+  }
+  return shares;
 });
 
 export const levelValue = given((text) => {

@@ -65,15 +65,30 @@ async function launch({ options, version, log, looks, stopper }: Launch): Promis
     looks,
   );
   stopper.guard(worker);
+  const { once, maxTasks } = options;
+  // It may be over before all of its queues are attached.
+  if (maxTasks !== undefined) app.on('worker:quiet', () => finish(worker, stopper, `${maxTasks} runs were begun`));
   await worker.start();
+  if (once) finish(worker, stopper, 'its queues are empty');
   return app;
+}
+
+/** The last tasks have all the time that they take, unless a signal comes: nobody waits for the worker's place. */
+function finish(worker: AppWorker, stopper: Stopper, why: string): void {
+  const failed = (thrown: unknown): void => stopper.crash(toError(thrown), 'nobody knows what is left to do');
+  worker.drained().then(() => stopper.finish(why), failed);
 }
 
 function workerOf(app: App, options: RunOptions): AppWorker {
   const queues = queuesOf(app, options);
-  const { concurrency, prefetch } = options;
+  const { concurrency, prefetch, maxTasks } = options;
   try {
-    return app.worker({ queues, ...(concurrency && { concurrency }), ...(prefetch && { prefetch }) });
+    return app.worker({
+      queues,
+      ...(concurrency && { concurrency }),
+      ...(prefetch && { prefetch }),
+      ...(maxTasks && { maxTasks }),
+    });
   } catch (thrown) {
     // The tasks are resolved by now: only the flags can be wrong.
     throw new UsageError(toError(thrown).message, thrown);
@@ -81,10 +96,11 @@ function workerOf(app: App, options: RunOptions): AppWorker {
 }
 
 /** Those asked for, or all of the app's, without those left out. A name that no task uses is a typing error. */
-function queuesOf(app: App, { queues, excludeQueues }: RunOptions): string[] {
-  const left = queuesAsked(app, queues).filter((name) => !queuesAsked(app, excludeQueues ?? []).includes(name));
+function queuesOf(app: App, { queues, excludeQueues }: RunOptions): Record<string, number | true> {
+  const asked = queuesAsked(app, queues && [...queues.keys()]);
+  const left = asked.filter((name) => !queuesAsked(app, excludeQueues ?? []).includes(name));
   if (left.length === 0) throw new UsageError('no queue is left to consume');
-  return left;
+  return Object.fromEntries(left.map((name) => [name, queues?.get(name) ?? true]));
 }
 
 function introduce(facts: BannerFacts, log: Log, { format }: LogOptions): void {

@@ -31,7 +31,7 @@ export class Stopper {
   }
 
   listen(): void {
-    process.on('SIGTERM', () => this.#terminate('SIGTERM'));
+    process.on('SIGTERM', () => this.#terminate('of SIGTERM'));
     process.on('SIGINT', () => this.#interrupt());
     // Rejections that nobody handles arrive here too, as Node's default has it.
     process.on('uncaughtException', (error, origin) => this.crash(error, `an error that nobody caught (${origin})`));
@@ -41,7 +41,12 @@ export class Stopper {
   crash(error: Error, what: string): void {
     this.#crashed = true;
     this.#log.error({ event: 'worker:crashed', error }, `${what}: ${error.message}`);
-    this.#terminate('this error');
+    this.#terminate('of this error');
+  }
+
+  /** Nothing is left to do: status 0. */
+  finish(why: string): void {
+    this.#terminate(why);
   }
 
   /** From now on there is something to finish. Before, a signal ends the process at once. */
@@ -53,7 +58,7 @@ export class Stopper {
     const now = this.#clock.monotonic();
     if (now - this.#pressed < SAME_PRESS) return;
     this.#pressed = now;
-    if (this.#stage === 'running') return this.#terminate('SIGINT');
+    if (this.#stage === 'running') return this.#terminate('of SIGINT');
     if (this.#stage === 'aborting') process.exit(EXIT.interrupted);
     this.#stage = 'aborting';
     this.#log.warn({ event: 'worker:aborting' }, 'SIGINT again: aborting what runs; once more ends at once');
@@ -63,7 +68,7 @@ export class Stopper {
   #terminate(why: string): void {
     if (this.#stage !== 'running') return;
     this.#stage = 'stopping';
-    const text = `stopping because of ${why}: up to ${this.#timeout / 1000} s for what runs`;
+    const text = `stopping because ${why}: up to ${this.#timeout / 1000} s for what runs`;
     this.#log.info({ event: 'worker:stopping' }, text);
     void this.#stop(this.#timeout);
   }

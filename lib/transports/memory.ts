@@ -9,6 +9,7 @@ import {
   type Pull,
   type QueueDeclaration,
   type QueueFigures,
+  type Relaying,
   type Subscription,
   type Transport,
   type TransportEvents,
@@ -88,7 +89,7 @@ class MemoryTransport implements Transport, MemoryLink {
     return subscription;
   }
 
-  async relay(): Promise<Subscription> {
+  async relay(): Promise<Relaying> {
     this.#refuseClosed();
     this.#relay(1);
     let open = true;
@@ -97,6 +98,7 @@ class MemoryTransport implements Transport, MemoryLink {
         if (open && !this.#closed) this.#relay(-1);
         open = false;
       },
+      busy: async () => (this.#broker.delayed.next ?? Infinity) <= this.#clock.now(),
     };
   }
 

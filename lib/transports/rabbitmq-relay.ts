@@ -52,6 +52,11 @@ export class Relay implements DeliveryHandler {
     else this.#later(remaining, delivery, () => this.#move(delivery));
   }
 
+  /** It has a message in hand that goes on at once. */
+  get busy(): boolean {
+    return this.#moving.size > 0;
+  }
+
   lost(): void {
     for (const timer of this.#waiting.keys()) timer.cancel();
     this.#waiting.clear();

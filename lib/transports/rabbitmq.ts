@@ -7,6 +7,7 @@ import type {
   Pull,
   QueueDeclaration,
   QueueFigures,
+  Relaying,
   Subscription,
   Transport,
   TransportEvents,
@@ -118,7 +119,7 @@ class RabbitTransport implements Transport {
     return consumer;
   }
 
-  async relay(): Promise<Subscription> {
+  async relay(): Promise<Relaying> {
     const queue = dueName(this.#namespace);
     const publish: Publisher['publish'] = (outgoing, over) => this.#publisher.publish(outgoing, over);
     const expired: RelaySettings['expired'] = (...gone) => this.#events.expired?.(...gone);
@@ -130,6 +131,7 @@ class RabbitTransport implements Transport {
         await consumer.cancel();
         await relay.close();
       },
+      busy: async () => relay.busy || (await this.figures(queue)).ready > 0,
     };
     this.#relays.add(subscription);
     return subscription;

@@ -28,6 +28,8 @@ export interface ExecutorParts extends ExpiryParts {
   readonly standIns: StandIns;
   readonly crashes: Crashes;
   readonly instances: Instances;
+  /** Asked right before a body begins; false: its worker has run as many as it may. */
+  readonly mayBegin: () => boolean;
   /** Aborts when the worker takes no more work: nothing begins any more. */
   readonly draining: AbortSignal;
   /** The app of the run, for `tasks(Class)` inside a body. */
@@ -97,7 +99,8 @@ export class Executor {
   }
 
   async #body(run: Run): Promise<Outcome> {
-    const { crashes } = this.#parts;
+    const { crashes, mayBegin } = this.#parts;
+    if (!mayBegin()) return { kind: 'returned' };
     const early = (await crashes.begin(run)) ?? (await this.#acknowledge(run));
     const outcome = early ?? (await this.#call(run));
     await crashes.end(run);

@@ -1,10 +1,10 @@
-import { pause, type Clock, type Timer } from '../clock.js';
-import type { Slots } from './slots.js';
+import { pause, type Clock } from '../clock.js';
+import type { Places } from './slots.js';
 
-/** What the seats of one worker share. */
+/** What the seats of one queue share. */
 export interface SeatParts {
   readonly clock: Clock;
-  readonly slots: Slots;
+  readonly slots: Places;
   /** How many deliveries may wait for a lock at once, outside the concurrency. */
   readonly waitingRoom: { free: number };
   /** Aborts when the worker takes no more work: nobody waits any longer then. */
@@ -28,19 +28,26 @@ export class Seat {
 
   /** False when no seat became free in five minutes: the delivery had better go back. */
   async take(): Promise<boolean> {
-    this.#taken = await new Promise((resolve) => {
-      const { slots, clock } = this.#parts;
-      const taken = (): void => {
-        patience?.cancel();
-        resolve(true);
-      };
-      if (slots.take(taken)) return resolve(true);
-      const patience: Timer | undefined = clock.after(PATIENCE, () => {
-        slots.leave(taken);
+    const place = this.#parts.slots.take();
+    this.#taken = place === undefined || (await this.#inTime(place));
+    return this.#taken;
+  }
+
+  /** A place that comes too late is for the next. */
+  #inTime(place: Promise<void>): Promise<boolean> {
+    const { clock, slots } = this.#parts;
+    return new Promise((resolve) => {
+      const patience = { over: false };
+      const timer = clock.after(PATIENCE, () => {
+        patience.over = true;
         resolve(false);
       });
+      void place.then(() => {
+        timer.cancel();
+        if (patience.over) slots.give();
+        else resolve(true);
+      });
     });
-    return this.#taken;
   }
 
   leave(): void {
@@ -48,7 +55,7 @@ export class Seat {
     this.#taken = false;
   }
 
-  /** Waits outside the concurrency, then takes a place again. False, at once, when too many wait already; and when there is none. */
+  /** Waits outside the concurrency, then takes a place again. False when there is none, or too many wait already. */
   async wait(ms: number): Promise<boolean> {
     const { clock, waitingRoom, draining } = this.#parts;
     if (waitingRoom.free === 0) return false;

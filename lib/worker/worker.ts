@@ -1,11 +1,17 @@
-import { pause, type Clock, type Timer } from '../clock.js';
-import { ClosedError, DeliveryLostError, toError, WorkerStoppedError } from '../errors.js';
+import { pause, type Clock } from '../clock.js';
+import {
+  BrokerUnavailableError,
+  ClosedError,
+  DeliveryLostError,
+  toError,
+  UnroutableError,
+  WorkerStoppedError,
+} from '../errors.js';
 import type { FenceSource } from '../fence.js';
 import type { Guard } from '../guard.js';
-import { checkInteger, checkOptions, wrong } from '../options.js';
 import type { Registry } from '../declarations/registry.js';
 import type { Signals } from '../signals.js';
-import type { Delivery, Subscription, Transport } from '../transport.js';
+import type { Delivery, Relaying, Subscription, Transport } from '../transport.js';
 import { AckPolicy } from './ack-policy.js';
 import { Claimer } from './claim.js';
 import { Crashes } from './crashes.js';
@@ -14,10 +20,12 @@ import { Herald } from './herald.js';
 import type { Outcome } from './outcome.js';
 import type { ResultBackend } from '../result-backend.js';
 import { ResultKeeper } from './result-keeper.js';
+import { Rounds } from './rounds.js';
 import { readDelivery, type Run } from './run.js';
 import { Seat, type SeatParts } from './seat.js';
 import { Slots } from './slots.js';
 import { StandIns } from './stand-ins.js';
+import type { WorkerSettings } from './worker-settings.js';
 
 /** What a worker works with. */
 export interface WorkerParts {
@@ -37,39 +45,8 @@ export interface WorkerParts {
   readonly name: string;
 }
 
-/** How a worker is set up. */
-export interface WorkerOptions {
-  /** @default every queue of the app's tasks */
-  readonly queues?: readonly string[];
-  /** Bodies that run at once, over all queues. @default 10 */
-  readonly concurrency?: number;
-  /** Deliveries per queue that are not settled. Those above the concurrency wait for locks. @default concurrency + 10 */
-  readonly prefetch?: number;
-}
-
-/** The settings with their defaults, checked. */
-export interface WorkerSettings {
-  readonly queues: readonly string[];
-  readonly concurrency: number;
-  readonly prefetch: number;
-}
-
-const KNOWN = ['queues', 'concurrency', 'prefetch'] as const;
-const MOST = 65_535;
-/** ms between two looks for long runs. */
-const ROUND = 60_000;
-/** From then on a run counts as long, ms. RabbitMQ waits for 30 minutes by default, the wait for a seat included. */
-const LATE = 600_000;
-
-/** Checks what `app.worker()` was given. @throws ConfigError */
-export function workerSettings(options: WorkerOptions, registry: Registry): WorkerSettings {
-  checkOptions(options, KNOWN, 'a worker');
-  const queues = options.queues ?? [...new Set(registry.definitions.map(({ queue }) => queue))];
-  const concurrency = checkInteger(options.concurrency ?? 10, 'concurrency of a worker', 1, MOST - 10);
-  const prefetch = checkInteger(options.prefetch ?? concurrency + 10, 'prefetch of a worker', concurrency, MOST);
-  if (queues.length === 0) throw wrong('queues of a worker', queues, 'at least one queue');
-  return { queues, concurrency, prefetch };
-}
+/** ms between two looks at queues that are to be drained. */
+const LOOK = 250;
 
 /** Consumes queues and runs tasks: start, quiet, stop. */
 export class Worker {
@@ -77,13 +54,18 @@ export class Worker {
   readonly #parts: WorkerParts;
   readonly #executor: Executor;
   readonly #policy: AckPolicy;
-  readonly #seats: SeatParts;
+  readonly #slots: readonly Slots[];
+  /** By queue. */
+  readonly #seats: ReadonlyMap<string, SeatParts>;
   readonly #herald: Herald;
-  readonly #claimer: Claimer;
-  readonly #standIns: StandIns;
-  #rounds: Timer | undefined;
+  readonly #rounds: Rounds;
   readonly #runs = new Map<Run, Promise<void>>();
   readonly #subscriptions: Subscription[] = [];
+  #relay: Relaying | undefined;
+  /** Deliveries so far. */
+  #taken = 0;
+  /** Bodies that may still begin. */
+  #left: number;
   /** What still came while the consumers were being cancelled. */
   readonly #late: Delivery[] = [];
   readonly #draining = new AbortController();
@@ -96,14 +78,25 @@ export class Worker {
   constructor(parts: WorkerParts, settings: WorkerSettings) {
     this.#parts = parts;
     this.settings = settings;
+    this.#left = settings.maxTasks;
     const draining = this.#draining.signal;
-    const waitingRoom = { free: settings.prefetch - settings.concurrency };
-    this.#seats = { clock: parts.clock, slots: new Slots(settings.concurrency), waitingRoom, draining };
+    const rooms = settings.lanes.map((lane) => ({ slots: new Slots(lane.concurrency), ...lane }));
+    this.#slots = rooms.map(({ slots }) => slots);
+    this.#seats = new Map(
+      rooms.flatMap(({ queues, slots, prefetch, concurrency }) =>
+        queues.map((queue) => {
+          const waitingRoom = { free: prefetch - concurrency };
+          return [queue, { clock: parts.clock, slots: slots.line(), waitingRoom, draining }] as const;
+        }),
+      ),
+    );
     const keeper = new ResultKeeper(parts);
-    const standIns = (this.#standIns = new StandIns({ ...parts, draining }));
-    const claimer = (this.#claimer = new Claimer({ ...parts, draining }));
-    this.#executor = new Executor({ ...parts, draining, keeper, claimer, standIns, crashes: new Crashes(parts) });
-    this.#policy = new AckPolicy({ ...parts, draining, keeper, standIns });
+    const standIns = new StandIns({ ...parts, draining });
+    const claimer = new Claimer({ ...parts, draining });
+    const shared = { ...parts, draining, keeper, standIns, claimer, runs: () => this.#runs.keys() };
+    this.#executor = new Executor({ ...shared, crashes: new Crashes(parts), mayBegin: () => this.#mayBegin() });
+    this.#policy = new AckPolicy(shared);
+    this.#rounds = new Rounds(shared);
     const { presence } = parts.guard;
     this.#herald = new Herald({ ...parts, ...settings, presence, runs: () => this.#runs.keys() });
   }
@@ -121,18 +114,20 @@ export class Worker {
 
   async #start(): Promise<void> {
     const { transport, signals } = this.#parts;
-    const { queues, concurrency, prefetch } = this.settings;
+    const { queues, concurrency, lanes } = this.settings;
     const handler = { deliver: (delivery: Delivery) => this.#take(delivery), lost: () => this.#lost() };
     try {
-      await this.#attach(() => transport.relay());
-      for (const queue of queues) await this.#attach(() => transport.consume(queue, prefetch, handler));
+      await this.#attach(async () => (this.#relay = await transport.relay()));
+      for (const { queues: shared, prefetch } of lanes) {
+        for (const queue of shared) await this.#attach(() => transport.consume(queue, prefetch, handler));
+      }
     } catch (error) {
       await this.quiet();
       throw error;
     }
     if (this.#draining.signal.aborted) return;
     this.#herald.start();
-    this.#goRound();
+    this.#rounds.start();
     signals.emit('worker:ready', { queues, concurrency });
   }
 
@@ -153,7 +148,7 @@ export class Worker {
     this.#draining.abort();
     await this.#detach();
     for (const run of this.#runs.keys()) if (run.stage === 'waiting') run.delivery.requeue();
-    this.#seats.slots.open();
+    for (const slots of this.#slots) slots.open();
     this.#parts.signals.emit('worker:quiet', { running: this.#runs.size });
   }
 
@@ -180,25 +175,14 @@ export class Worker {
     // A broker that does not answer the cancel must not keep the bodies from hearing of the stop.
     const stopped = (): Error => new WorkerStoppedError('the worker stops, and the time to finish has passed');
     const count = inTime === true ? 0 : this.#abortAll(() => true, stopped);
-    this.#seats.slots.open();
+    for (const slots of this.#slots) slots.open();
     await this.#settled();
     this.#hurry.abort();
     await quiet;
-    this.#rounds?.cancel();
+    this.#rounds.end();
     await this.#herald.end();
     this.#parts.signals.emit('worker:stopped', { aborted: count });
     return { aborted: count };
-  }
-
-  /** Looks for runs that take longer than anybody said, before the broker takes their messages back. */
-  #goRound(): void {
-    const { clock } = this.#parts;
-    this.#rounds = clock.after(ROUND, () => this.#goRound(), { idle: true });
-    for (const run of this.#runs.keys()) {
-      const late = run.stage === 'running' && run.age(clock) >= LATE && run.definition?.acksLate === true;
-      if (!late || run.delivery.stale || run.aborted !== undefined || run.handingOver !== undefined) continue;
-      run.handingOver = this.#standIns.postLate(run, this.#claimer).finally(() => (run.handingOver = undefined));
-    }
   }
 
   /** Every delivery is settled; a body that ignores its abort is not waited for. */
@@ -207,7 +191,46 @@ export class Worker {
     return true;
   }
 
+  /**
+   * Resolves when nothing is left to do: two looks in a row find nothing ready in its queues, nothing on the way to them
+   * that is due, and nothing in hand. What falls due later (retries, delays) and what others have in hand are not waited
+   * for. Once it takes no more work: when what ran has ended.
+   */
+  async drained(): Promise<void> {
+    for (let seen = -1; ;) {
+      await this.#settled();
+      if (this.#draining.signal.aborted) break;
+      const empty = (await this.#isEmpty()) && this.#runs.size === 0;
+      if (empty && seen === this.#taken) return;
+      seen = empty ? this.#taken : -1;
+      await pause(this.#parts.clock, LOOK, this.#draining.signal);
+    }
+    await this.quiet();
+    await this.#settled();
+  }
+
+  /** Not as long as the broker does not say. */
+  async #isEmpty(): Promise<boolean> {
+    const { transport } = this.#parts;
+    try {
+      const figures = await Promise.all(this.settings.queues.map((queue) => transport.figures(queue)));
+      return figures.every(({ ready }) => ready === 0) && (await this.#relay?.busy()) === false;
+    } catch (error) {
+      const away = error instanceof BrokerUnavailableError || error instanceof UnroutableError;
+      if (away || this.#draining.signal.aborted) return false;
+      throw error;
+    }
+  }
+
+  #mayBegin(): boolean {
+    if (this.#left === 0) return false;
+    this.#left--;
+    if (this.#left === 0) void this.quiet();
+    return true;
+  }
+
   #take(delivery: Delivery): void {
+    this.#taken++;
     if (this.#draining.signal.aborted) {
       this.#late.push(delivery);
       return;
@@ -217,7 +240,7 @@ export class Worker {
   }
 
   async #process(run: Run): Promise<void> {
-    const seat = new Seat(this.#seats);
+    const seat = new Seat(this.#seats.get(run.delivery.queue) as SeatParts);
     const broken = (error: unknown): Promise<Outcome> => this.#broken(run, error);
     let outcome = await this.#executor.execute(run, seat).catch(broken);
     while ((await this.#policy.settle(run, outcome).catch(broken)) === 'again') {

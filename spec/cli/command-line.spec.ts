@@ -29,6 +29,8 @@ describe('the command line of task-worker', () => {
         excludeQueues: undefined,
         concurrency: undefined,
         prefetch: undefined,
+        once: false,
+        maxTasks: undefined,
         name: '%h-%p',
         shutdownTimeout: 25_000,
         connectTimeout: 30_000,
@@ -41,13 +43,19 @@ describe('the command line of task-worker', () => {
 
   it('reads every flag of run', () => {
     const flags =
-      '-q a,b -x c -c 3 --prefetch 9 -n w%p --shutdown-timeout 1m --connect-timeout 500 -l WARN --log-format json';
+      '-q a,b:20 -x c -c 3 --prefetch 9 --once --max-tasks 100000 -n w%p --shutdown-timeout 1m --connect-timeout 500 ' +
+      '-l WARN --log-format json';
     expect(read('-a', 'app.js', ...flags.split(' '))).to.have.deep.property('options', {
       app: 'app.js',
-      queues: ['a', 'b'],
+      queues: new Map<string, number | true>([
+        ['a', true],
+        ['b', 20],
+      ]),
       excludeQueues: ['c'],
       concurrency: 3,
       prefetch: 9,
+      once: true,
+      maxTasks: 100_000,
       name: 'w%p',
       shutdownTimeout: 60_000,
       connectTimeout: 500,
@@ -70,9 +78,9 @@ describe('the command line of task-worker', () => {
   });
 
   it('takes the environment where a flag is missing, and an empty variable for one that is not set', () => {
-    Object.assign(process.env, { TASK_WORKER_APP: 'env.js', TASK_WORKER_QUEUES: 'a,b', TASK_WORKER_CONCURRENCY: '7' });
+    Object.assign(process.env, { TASK_WORKER_APP: 'env.js', TASK_WORKER_QUEUES: 'a:2', TASK_WORKER_CONCURRENCY: '7' });
     Object.assign(process.env, { LOG_LEVEL: '' });
-    const fromEnv = { app: 'env.js', queues: ['a', 'b'], concurrency: 7, logLevel: 'info' };
+    const fromEnv = { app: 'env.js', queues: new Map([['a', 2]]), concurrency: 7, logLevel: 'info' };
     expect(read()).to.have.property('options').that.deep.includes(fromEnv);
     expect(read('-a', 'x.js', '-c', '2'))
       .to.have.property('options')
@@ -81,11 +89,8 @@ describe('the command line of task-worker', () => {
   });
 
   it('refuses what is not built yet, and never ignores it', () => {
-    const later = ['--once', '--max-tasks 3', '--health-port 80', '-q fast:20,slow:2'];
-    for (const flags of later) {
-      expect(refusal('-a', 'app.js', ...flags.split(' ')), flags).to.be.instanceOf(NotYetError);
-    }
-    expect(refusal('-a', 'app.js', '--once').message).to.equal('the option --once is not built yet');
+    const thrown = refusal('-a', 'app.js', '--health-port', '80');
+    expect(thrown).to.be.instanceOf(NotYetError).with.property('message', 'the option --health-port is not built yet');
   });
 
   it('suggests what was meant', () => {
@@ -99,6 +104,9 @@ describe('the command line of task-worker', () => {
     expect(refusal('--shutdown-timeout', 'soon').message).to.contain("a duration such as '500ms'");
     expect(refusal('-l', 'loud').message).to.contain('one of trace, debug');
     expect(refusal('-q', 'a,,b').message).to.contain('commas');
+    expect(refusal('-q', 'a,b:0').message).to.contain('a whole number from 1 to 65535');
+    expect(refusal('-q', 'a:2,a:3').message).to.contain("the queue 'a' twice");
+    expect(refusal('--max-tasks', 'many').message).to.contain('a whole number');
     expect(refusal().message).to.contain('-a dist/app.js');
   });
 

@@ -46,8 +46,10 @@ describe('the log on a terminal', () => {
         worker: 'host-1',
         broker: 'amqp://guest:***@localhost',
         locks: 'redis://localhost',
-        queues: ['tasks', 'slow'],
-        concurrency: 5,
+        lanes: [
+          { queues: ['fast'], concurrency: 20, prefetch: 30 },
+          { queues: ['tasks', 'slow'], concurrency: 5, prefetch: 15 },
+        ],
         tasks: [
           {
             ...common,
@@ -66,7 +68,7 @@ describe('the log on a terminal', () => {
         'solotask 1.2.3  host-1',
         '  broker  amqp://guest:***@localhost',
         '  locks   redis://localhost',
-        '  queues  tasks, slow (5 at once)',
+        '  queues  fast (20 at once); tasks, slow (5 at once)',
         '  tasks   a  k:<id>  (worker: discard)',
         '          b\n',
       ].join('\n'),

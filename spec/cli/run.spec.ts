@@ -119,6 +119,44 @@ describe('task-worker run', () => {
     expect(next.said('task:started')).to.equal(undefined);
   });
 
+  it('works the queues off with --once, and ends with 0; what falls due later stays', async () => {
+    for (const id of [1, 2, 3]) await jobs().work(id, 50);
+    await jobs().fail('once');
+    await producer.app.tasks(producer.Jobs, { delay: '1h' }).work(4, 50);
+    const worker = await start('--once', '-q', `${env['SPEC_QUEUE']}:2`);
+    const { code, stderr } = await worker.ended;
+    expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' });
+    expect(worker.said('worker:ready')).to.include({ concurrency: 2 });
+    expect(worker.said('worker:stopping')).to.have.property('msg').that.contains('its queues are empty');
+    expect(worker.lines.filter(({ event }) => event === 'task:succeeded')).to.have.length(3);
+    expect(worker.lines.filter(({ event }) => event === 'task:retried')).to.have.length(1);
+    expect(await waiting()).to.equal(0);
+  });
+
+  it('ends with 1 when --once is told to stop before the end, and had to abort', async () => {
+    await jobs().work(1, 60_000);
+    const worker = await start('--once', '--shutdown-timeout', '100ms');
+    await worker.hears('task:started');
+    worker.signal('SIGTERM');
+    expect((await worker.ended).code).to.equal(1);
+    expect(await waiting()).to.equal(1);
+  });
+
+  it('begins no more than --max-tasks, finishes them however long they take, and ends with 0', async () => {
+    for (const id of [1, 2, 3, 4, 5]) await jobs().work(id, 500);
+    const worker = new TaskWorkerProcess(
+      ['-a', fixture('app'), '--max-tasks', '3', '--shutdown-timeout', '100ms'],
+      env,
+    );
+    workers.push(worker);
+    expect((await worker.ended).code).to.equal(0);
+    for (const event of ['task:started', 'task:succeeded']) {
+      expect(worker.lines.filter((line) => line.event === event)).to.have.length(3);
+    }
+    expect(worker.said('worker:stopping')).to.have.property('msg').that.contains('3 runs were begun');
+    expect(await waiting()).to.equal(2);
+  });
+
   it('skips to the abort at the second SIGINT', async () => {
     const worker = await start();
     await jobs().work(1, 60_000);

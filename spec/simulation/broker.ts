@@ -6,6 +6,7 @@ import {
   type Outgoing,
   type QueueDeclaration,
   type QueueFigures,
+  type Relaying,
   type Settled,
   type Subscription,
   type Timer,
@@ -154,7 +155,7 @@ export class NetworkTransport implements Transport {
     return { cancel };
   }
 
-  relay(): Promise<Subscription> {
+  relay(): Promise<Relaying> {
     return this.#inner.relay();
   }
 

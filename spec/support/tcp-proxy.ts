@@ -13,6 +13,14 @@ export interface TcpProxy {
   mute(): void;
   /** The clients of now hear nothing more, and are not told; those that connect later hear. */
   deafen(): void;
+  /** What the clients of now say is kept back from here on; those that connect later are not concerned. */
+  hold(): void;
+  /** What is kept back. */
+  readonly held: string;
+  /** Cuts off the clients of `hold`; what they said stays on its way, and the target does not know that they are gone. */
+  strand(): void;
+  /** What was kept back reaches the target. */
+  deliver(): void;
   /** Destroys links as they come, or accepts them again. */
   refuse(refusing: boolean): void;
   close(): Promise<void>;
@@ -26,6 +34,8 @@ export async function startProxy(target: string): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
   const clients = new Set<Socket>();
   const deaf = new WeakSet<Socket>();
+  const held = new Map<Socket, { chunks: Buffer[]; upstream: Socket }>();
+  const upstreams = new WeakMap<Socket, Socket>();
   const state = { muted: false, refusing: false };
   const keep = (socket: Socket): Socket => {
     sockets.add(socket);
@@ -34,11 +44,16 @@ export async function startProxy(target: string): Promise<TcpProxy> {
   const server = createServer((client) => {
     if (state.refusing) return void client.destroy();
     const upstream = keep(connect(port, host));
-    keep(client).pipe(upstream);
+    keep(client).on('data', (chunk: Buffer) => {
+      const back = held.get(client);
+      if (back === undefined) upstream.write(chunk);
+      else back.chunks.push(chunk);
+    });
     clients.add(client);
+    upstreams.set(client, upstream);
     client.on('close', () => clients.delete(client));
     upstream.on('data', (chunk) => state.muted || deaf.has(client) || client.write(chunk));
-    client.on('close', () => upstream.destroy());
+    client.on('close', () => held.has(client) || upstream.destroy());
     upstream.on('close', () => client.destroy());
   });
   server.listen(0, '127.0.0.1');
@@ -56,6 +71,14 @@ export async function startProxy(target: string): Promise<TcpProxy> {
     cut,
     mute: () => void (state.muted = true),
     deafen: () => clients.forEach((client) => deaf.add(client)),
+    hold: () => clients.forEach((client) => held.set(client, { chunks: [], upstream: upstreams.get(client)! })),
+    get held() {
+      return [...held.values()].map(({ chunks }) => Buffer.concat(chunks).toString()).join('');
+    },
+    strand: () => held.forEach((_, client) => client.destroy()),
+    deliver: () => {
+      for (const { chunks, upstream } of held.values()) for (const chunk of chunks.splice(0)) upstream.write(chunk);
+    },
     refuse: (refusing) => void (state.refusing = refusing),
     close: async () => {
       cut();

@@ -1,0 +1,20 @@
+import { killed, stopped, survives } from '../support/broker-restarts.js';
+import { startRabbit, type RabbitServer } from '../support/servers.js';
+
+describe('RabbitMQ that restarts under load', () => {
+  let rabbit: RabbitServer;
+  beforeEach(async () => {
+    rabbit = await startRabbit();
+  });
+  afterEach(() => rabbit.stop());
+
+  // D4
+  it('loses nothing when it was killed: every call settles, and the worker consumes again by itself', async () => {
+    await survives(rabbit, [killed]);
+  }).timeout(240_000);
+
+  // D4
+  it('loses nothing when it was stopped in order', async () => {
+    await survives(rabbit, [stopped]);
+  }).timeout(240_000);
+});
