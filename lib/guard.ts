@@ -16,10 +16,15 @@ export interface Holder {
   readonly seq: number;
 }
 
-/** One accepted claim: the task and the fence it was accepted with. Nobody else has both. */
+/** One accepted claim: the task and the fence it was accepted with. */
 export interface Identity {
   readonly owner: string;
   readonly fence: number;
+  /**
+   * Of a running claim: two workers with deliveries of one task may propose one fence, and the one that is refused must
+   * not abandon the other's run.
+   */
+  readonly nonce?: string | undefined;
 }
 
 /** Arguments offered to the holder of a key (`coalesce`): JSON text of `[args, kwargs]`. */
@@ -49,7 +54,7 @@ export interface RunningClaim extends Identity {
   readonly lease: number;
   /** Decides how a finished run covers this message. */
   readonly strategy: 'discard' | 'coalesce' | 'requeue';
-  /** Does not look at `done`, and clears it. */
+  /** Does not look at a `done` of its own, and clears it. */
   readonly rerun?: boolean;
   /** Epoch ms at which the message may be dropped: a waiting holder that refuses it waits as long. @default 0, never */
   readonly expires?: number | undefined;

@@ -68,14 +68,15 @@ export function claimRunning(record: LockRecord, asked: RunningClaim, at: Moment
     copy,
     seq: Math.max(seq, args?.seq ?? 0),
     floor: record.floor,
-    done: rerun ? undefined : record.done,
+    done: rerun && record.done?.id === owner ? undefined : record.done,
   };
   return { record: running, answer: GRANTED };
 }
 
 /** Does the last good run cover this message? */
 function covered({ done }: LockRecord, { owner, seq = 0, strategy, rerun = false }: RunningClaim): boolean {
-  if (rerun || done === undefined) return false;
+  // Of its own run a re-run takes no notice, for some nodes may have released it; what another did since covers it, too.
+  if (done === undefined || (rerun && done.id === owner)) return false;
   if (seq > 0 && strategy === 'discard') return seq < done.fence;
   if (seq > 0 && strategy === 'coalesce') return seq <= done.seq;
   return done.id === owner;

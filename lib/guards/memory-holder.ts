@@ -64,13 +64,17 @@ export function release(
   const covered = !dead && (record.args?.seq ?? 0) <= seq;
   const free = freed(record, Math.max(fence, record.floor), covered ? undefined : record.args);
   const done = { ...free, done: { fence, seq, id: owner, dead } };
-  return ok(dead || keep === 0 ? done : { ...done, owner, phase: 'kept', deadline: now + keep });
+  if (dead || keep === 0) return ok(done);
+  // A floor may differ between nodes, and a holder's fence may not: it is evidence.
+  return ok({ ...done, owner, phase: 'kept', deadline: now + keep, fence, floor: record.floor });
 }
 
 /** scripts/abandon.lua */
 export function abandon(record: LockRecord, identity: Identity, { now, memory }: Moment): Step<'ok'> {
   // A late claim too far ahead is refused by its clock; a floor there would refuse everybody else too.
   const floor = Math.max(record.floor, Math.min(identity.fence, now * 1000 + memory * 500 - 1));
-  if (record.owner !== undefined && !mine(record, identity)) return { record: { ...record, floor }, answer: 'ok' };
+  const another = identity.nonce !== undefined && record.nonce !== undefined && record.nonce !== identity.nonce;
+  if (record.owner !== undefined && (another || !mine(record, identity)))
+    return { record: { ...record, floor }, answer: 'ok' };
   return { record: freed(record, Math.max(record.fence, floor), newest(record)), answer: 'ok' };
 }

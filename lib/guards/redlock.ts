@@ -99,9 +99,9 @@ export class RedlockGuard implements Guard {
     return holdAnswer(await this.#worker.release(key, words.join(' ')));
   }
 
-  async abandon(key: string, { owner, fence }: Identity): Promise<'ok' | 'unknown'> {
+  async abandon(key: string, { owner, fence, nonce = '' }: Identity): Promise<'ok' | 'unknown'> {
     if (this.#nodes.unavailable() !== undefined) return 'unknown';
-    const verdict = await this.#producer.release(key, `${word(owner)} ${fence}`);
+    const verdict = await this.#producer.release(key, `${word(owner)} ${fence} ${word(nonce)}`);
     return holdAnswer(verdict) === 'ok' ? 'ok' : 'unknown';
   }
 

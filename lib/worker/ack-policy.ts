@@ -107,7 +107,7 @@ export class AckPolicy {
   async #finish(run: Run, value: unknown): Promise<'again' | undefined> {
     await this.#parts.keeper.succeeded(run, value);
     const answer = await this.#release(run, false);
-    if (answer !== 'ok' && answer !== 'marked') return this.#putBack(run);
+    if (undecided(run, answer)) return this.#putBack(run);
     if (answer === 'ok') run.delivery.ack();
     const seconds = run.seconds(this.#parts.clock);
     this.#parts.signals.emit('task:succeeded', { seconds, recovered: false, ...run.event() });
@@ -188,14 +188,14 @@ export class AckPolicy {
     }
     await this.#parts.keeper.failed(run, error);
     const answer = await this.#release(run, true);
-    if (answer !== 'ok' && answer !== 'marked') return this.#putBack(run);
+    if (undecided(run, answer)) return this.#putBack(run);
     if (answer === 'ok') delivery.ack();
     this.#parts.signals.emit('task:dead', { ...run.event(), code, error });
     return this.#over(run, answer);
   }
 
   /** Everybody was told how it ended: a stand-in that finds its message gone says nothing. */
-  async #over(run: Run, released: 'ok' | 'marked'): Promise<'again' | undefined> {
+  async #over(run: Run, released: HoldAnswer): Promise<'again' | undefined> {
     if (released === 'marked') return this.#again(run);
     await this.#parts.standIns.relieve(run);
     return undefined;
@@ -301,3 +301,6 @@ export class AckPolicy {
     return answer;
   }
 }
+
+/** Whether the run counts is not known: its message goes back. After an early ack there is none, and what ended is over. */
+const undecided = (run: Run, answer: HoldAnswer): boolean => answer !== 'ok' && answer !== 'marked' && !ackedEarly(run);

@@ -115,15 +115,14 @@ export class Claimer {
 
   async #once(run: Run, record: string, attempt: Attempt): Promise<Step | undefined> {
     const { guard, fences, clock } = this.#parts;
-    const identity = { owner: run.head.id, fence: fences.next(attempt.seen) };
+    const { nonce = '', rerun } = run;
+    const identity = { owner: run.head.id, fence: fences.next(attempt.seen), nonce };
     const { onDuplicate } = workerPolicy(run.definition);
     const lease = leaseOf(run.definition);
-    const { nonce = '', rerun } = run;
     const { copy, attempt: begun, expires } = run.head;
     const sent = clock.monotonic();
     const args = onDuplicate === 'coalesce' ? run.offer() : undefined;
     const claim = {
-      nonce,
       // A redelivery of what goes on without its delivery is as any other copy: it must not stop the run.
       copy: survives(run.definition) ? nonce : copy,
       seq: run.lock?.fence,

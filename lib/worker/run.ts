@@ -144,9 +144,10 @@ export class Run {
     if (this.rerun === 0) this.#first = now;
   }
 
-  /** One more run on this delivery, with attempts of its own. */
+  /** One more run on this delivery, with attempts and a signal of its own: who listened to the last one's is gone. */
   again(): void {
     this.rerun++;
+    this.#controller = undefined;
     this.#head = { ...this.#head, attempt: 1 };
   }
 

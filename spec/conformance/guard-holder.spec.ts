@@ -164,6 +164,14 @@ overGuards((bed) => {
       const { floor, fence: rest } = await bed.record();
       expect([rest, floor]).to.deep.equal([fence + 100, 0]);
     });
+
+    it('that keeps the key keeps its fence, too, for a floor may differ from node to node', async () => {
+      const { fence } = await bed.run('a');
+      await bed.guard.abandon(bed.key, { owner: 'b', fence: fence + 100 });
+      await bed.guard.release(bed.key, { owner: 'a', fence }, { seq: 0, dead: false, keep: 30_000 });
+      const { floor, fence: kept } = await bed.record();
+      expect([kept, floor]).to.deep.equal([fence, fence + 100]);
+    });
   });
 
   describe('abandon', () => {
@@ -174,6 +182,15 @@ overGuards((bed) => {
         const { owner, phase, done } = await bed.record();
         expect([owner, phase, done]).to.deep.equal([undefined, undefined, undefined]);
       }
+    });
+
+    // Both had seen the same highest fence, and proposed the next: one was granted, the other is undecided.
+    it('leaves the run of another attempt of the same task with the same fence', async () => {
+      const { owner, fence } = await bed.run('a', { nonce: 'one' });
+      expect(await bed.guard.abandon(bed.key, { owner, fence, nonce: 'other' })).to.equal('ok');
+      expect(await bed.record()).to.include({ owner: 'a', phase: 'running', fence });
+      expect(await bed.guard.abandon(bed.key, { owner, fence, nonce: 'one' })).to.equal('ok');
+      expect((await bed.record()).owner).to.equal(undefined);
     });
 
     it('leaves done alone and writes none', async () => {

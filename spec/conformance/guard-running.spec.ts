@@ -193,10 +193,23 @@ overGuards((bed) => {
       expect((await bed.guard.claimRunning(bed.key, running('a', { seq: base }))).outcome).to.equal('done');
     });
 
-    it('is not looked at by a re-run, which clears it', async () => {
-      await finish(base);
-      await bed.run('a', { seq: base, rerun: true });
-      expect((await bed.record()).done).to.equal(undefined);
+    // done [rare]: of three nodes one had released the run, the others were marked
+    it('of its own is not looked at by a re-run, which clears it', async () => {
+      for (const strategy of ['discard', 'coalesce', 'requeue'] as const) {
+        bed.key = freshKey();
+        await finish(base);
+        await bed.run('a', { seq: base, strategy, rerun: true });
+        expect((await bed.record()).done).to.equal(undefined);
+      }
+    });
+
+    // The key was lost between the two runs: another's run has taken the arguments that the re-run was for.
+    it('of another covers a re-run, too, and is left when it does not', async () => {
+      const fence = await finish(base);
+      const rerun = { seq: base, strategy: 'coalesce', nonce: 'y', rerun: true } as const;
+      expect((await bed.guard.claimRunning(bed.key, running('b', rerun))).outcome).to.equal('done');
+      await bed.run('b', { ...rerun, seq: base + 1 });
+      expect((await bed.record()).done).to.include({ id: 'a', fence });
     });
 
     it('is what a kept key of the same task answers, without a word about others', async () => {

@@ -11,5 +11,5 @@ describe('RabbitMQ that restarts again and again under load', () => {
   // D4
   it('loses nothing, whether it is killed or stopped', async () => {
     await survives(rabbit, [killed, stopped, killed, killed, stopped]);
-  }).timeout(600_000);
+  }).timeout(1_200_000);
 });

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { createApp, type BatchError, Task, taskContext, UnroutableError, type Guard } from 'solotask';
+import { createApp, type BatchError, RejectTask, Task, taskContext, UnroutableError, type Guard } from 'solotask';
 import { systemClock } from '../../lib/clock.js';
 import { createMemoryGuard } from '../../lib/guards/memory.js';
 import { createMemoryTransport, MemoryBroker } from '../../lib/transports/memory.js';
@@ -198,6 +198,23 @@ describe('when Redis or the broker fails at a chosen moment', () => {
     await eventually(() => expect(recovered).to.deep.equal([true]));
     silent = false;
     expect(bodies).to.equal(1);
+  });
+
+  it('says how a run ended whose release nobody answers, when no message is left that could come again', async () => {
+    const locks = faulty({ release: async () => 'unknown' });
+    class Loans {
+      @Task({ queue: 'early', acksLate: false, unique: 'loan:<loanId>' })
+      async recompute(loanId: number) {
+        if (loanId === 2) throw new RejectTask('no such loan');
+      }
+    }
+    await using app = createApp({ broker: broker(), locks, services: [Loans] });
+    const said: string[] = [];
+    for (const event of ['task:succeeded', 'task:dead'] as const)
+      app.on(event, ({ key }) => said.push(`${event} ${key}`));
+    await app.worker().start();
+    await Promise.all([1, 2].map((loanId) => app.tasks(Loans).recompute(loanId)));
+    await eventually(() => expect(said.toSorted()).to.deep.equal(['task:dead loan:2', 'task:succeeded loan:1']));
   });
 
   it('aborts a run at the end of its lease, although a renewal is still on its way', async () => {

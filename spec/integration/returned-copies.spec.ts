@@ -68,7 +68,7 @@ describe('a message whose confirm was lost', () => {
       app.on('task:started', ({ redelivered }) => started.push(redelivered));
       app.on('task:succeeded', ({ recovered }) => ended.push(recovered));
       app.on('task:failed', () => failed++);
-      await app.worker({ concurrency: 1 }).start();
+      await app.worker({ concurrency: 1, prefetch: 1 }).start();
     }
     await eventually(() => expect(gate.arrivals).to.equal(1));
     await eventually(async () => expect(await ready()).to.equal(0));

@@ -1,5 +1,9 @@
-/** `npm run simulate -- --seeds 100000 --from 1`: as many histories as wanted. `--show 42`: one of them, line by line. */
+/**
+ * `npm run simulate -- --seeds 100000 --from 1`: as many histories as wanted, of a form (`--discard`, `--coalesce`,
+ * `--late`) if wanted. `--show 42`: one of them, line by line.
+ */
 import { parseArgs } from 'node:util';
+import { FORMS } from './plan.js';
 import { simulate } from './simulate.js';
 
 const { values } = parseArgs({
@@ -8,13 +12,14 @@ const { values } = parseArgs({
     from: { type: 'string', default: '1' },
     show: { type: 'string' },
     discard: { type: 'boolean', default: false },
+    coalesce: { type: 'boolean', default: false },
+    late: { type: 'boolean', default: false },
   },
 });
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
-const change = values.discard
-  ? (plan: Parameters<NonNullable<Parameters<typeof simulate>[1]>>[0]) => ({ ...plan, onDuplicate: 'discard' as const })
-  : undefined;
+const form = (['discard', 'coalesce', 'late'] as const).find((name) => values[name]);
+const change = form && FORMS[form];
 
 if (values.show !== undefined) {
   const { plan, lines, faults } = await simulate(Number(values.show), change);

@@ -51,8 +51,8 @@ export class Node {
   }
 }
 
-/** Longest time that a command hangs in an old connection, ms. */
-const LATEST = 8_000;
+/** Longest times that a command hangs in an old connection, ms: it comes after its own timeout, or long after. */
+const LATEST = [1_000, 8_000];
 
 /** What the network between a process and a node does to one command. */
 export interface NodeFaults {
@@ -120,7 +120,10 @@ export class NodeGuard extends QuorumGuard {
     };
     // On its way it belongs to nobody: the process may die, the command arrives.
     if (this.#world.random.chance(this.#faults.late)) {
-      return void this.#world.after(this.#world.random.between(0, LATEST), () => void execute());
+      return void this.#world.after(
+        this.#world.random.between(0, this.#world.random.pick(LATEST)),
+        () => void execute(),
+      );
     }
     const arrival = Math.max(this.#world.time + way(), this.#arrivals.get(node) ?? 0);
     this.#arrivals.set(node, arrival + 0.001);

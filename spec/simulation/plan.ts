@@ -195,3 +195,21 @@ export function draw(seed: number, random: Random): Plan {
     skew: calm ? 0 : random.pick([0, 50, 2_000]),
   };
 }
+
+/** What may be made of a drawn plan: histories in which some rule matters more often than in others. */
+export const FORMS: Readonly<Record<'discard' | 'coalesce' | 'late', (plan: Plan) => Plan>> = {
+  discard: (plan) => ({ ...plan, onDuplicate: 'discard' }),
+  coalesce: (plan) => ({ ...plan, onDuplicate: 'coalesce', keepFor: 0 }),
+  // Claims are executed after their deliveries were dropped, and would hold the key for nobody (client rule 7).
+  late: (plan) => ({
+    ...FORMS.discard(plan),
+    recipe: 'worker',
+    acksLate: true,
+    ignorant: false,
+    keepFor: 0,
+    nodes: 1,
+    faults: [],
+    work: Math.max(plan.work, 200),
+    late: 0.25,
+  }),
+};

@@ -1,9 +1,9 @@
 import { expect } from 'chai';
-import type { Plan } from './plan.js';
+import { FORMS, type Plan } from './plan.js';
 import { simulate } from './simulate.js';
 
 /** As many as a minute of `npm test` has room for; `npm run simulate -- --seeds 1000000` plays more. */
-const HISTORIES = 2_000;
+const HISTORIES = 1_500;
 
 async function failures(first: number, change: (plan: Plan) => Plan): Promise<string[]> {
   const found: string[] = [];
@@ -25,7 +25,12 @@ describe('simulated histories of the client and the worker', () => {
 
   it(`keep what coalesce promises, whatever fails (seeds from ${first})`, async function () {
     this.timeout(60_000);
-    expect(await failures(first, (plan) => ({ ...plan, onDuplicate: 'coalesce', keepFor: 0 }))).to.deep.equal([]);
+    expect(await failures(first, FORMS.coalesce)).to.deep.equal([]);
+  });
+
+  it(`keep what discard promises when claims come late (seeds from ${first})`, async function () {
+    this.timeout(60_000);
+    expect(await failures(first, FORMS.late)).to.deep.equal([]);
   });
 
   it('are the same when they are played again', async () => {

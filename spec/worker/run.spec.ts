@@ -58,6 +58,17 @@ describe('a run that takes the newest arguments of its key', () => {
     expect(copy.lock).to.deep.equal({ key: 'loan:1', mode: 'enqueue', fence: 20 });
   });
 
+  it('has a signal of its own each time, which aborts with the delivery', () => {
+    const run = read(message('loan:1', 10));
+    const { signal } = run;
+    run.again();
+    expect(run.signal).not.to.equal(signal);
+    run.abort(new Error('lost'));
+    expect(run.signal.aborted).to.equal(true);
+    run.again();
+    expect(run.signal.aborted).to.equal(true);
+  });
+
   // done, args: of onLockError publish, or of a foreign producer
   it('is not done by a run of others with them, when its message has no sequence', async () => {
     const guard = createMemoryGuard({ clock });

@@ -28,7 +28,7 @@ describe('the places of a worker', () => {
     expect(one.take()).to.equal(undefined);
     const waiting = [one.take(), other.take()];
     slots.open();
-    await Promise.all(waiting);
+    for (const turn of waiting) await turn;
     expect(other.take()).to.equal(undefined);
   });
 });

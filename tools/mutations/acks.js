@@ -1,5 +1,5 @@
 // When a message may be acked, and what is undecided: client rules 6 to 8.
-import { faults, integration, SIMULATION, spec, without } from './provers.js';
+import { faults, integration, SIMULATED_LATE, SIMULATION, spec, without } from './provers.js';
 
 export const ACKS = [
   without(
@@ -8,7 +8,7 @@ export const ACKS = [
     'worker/ack-policy',
     [
       [
-        "const answer = await this.#release(run, false);\n        if (answer !== 'ok' && answer !== 'marked')\n            return this.#putBack(run);\n        if (answer === 'ok')",
+        "const answer = await this.#release(run, false);\n        if (undecided(run, answer))\n            return this.#putBack(run);\n        if (answer === 'ok')",
         "const answer = await this.#release(run, false);\n        if (answer !== 'marked')",
       ],
     ],
@@ -33,7 +33,7 @@ export const ACKS = [
     'worker/ack-policy',
     [
       [
-        "const answer = await this.#release(run, true);\n        if (answer !== 'ok' && answer !== 'marked')\n            return this.#putBack(run);\n        if (answer === 'ok')",
+        "const answer = await this.#release(run, true);\n        if (undecided(run, answer))\n            return this.#putBack(run);\n        if (answer === 'ok')",
         "const answer = await this.#release(run, true);\n        if (answer !== 'marked')",
       ],
     ],
@@ -90,6 +90,7 @@ export const ACKS = [
     'a worker drops nothing before its claims are abandoned',
     'worker/claim',
     [['if (record === undefined || attempt.undecided.length === 0)', 'if (true)']],
+    SIMULATED_LATE,
     spec('worker/claim'),
   ),
   without(
@@ -97,6 +98,7 @@ export const ACKS = [
     'a worker drops nothing before that abandon is acknowledged',
     'worker/claim',
     [["if (answers.every((answer) => answer === 'ok'))", 'if (true)']],
+    SIMULATED_LATE,
     spec('worker/claim'),
   ),
   without(

@@ -1,5 +1,5 @@
 // Clauses of the scripts: claims, marks, done, fences.
-import { clause } from './clause.js';
+import { clause, simulated } from './clause.js';
 
 const CLAIMS = [
   clause(
@@ -155,26 +155,32 @@ const CLAIMS = [
 ];
 
 const DONE = [
-  clause(
-    'done',
-    'by discard',
-    [
-      'claims',
-      ["strategy === 'discard')\n        return seq < done.fence", "strategy === 'discard')\n        return false"],
-    ],
-    ['claim-running', ["return seq < number('u')", 'return false']],
+  simulated(
+    clause(
+      'done',
+      'by discard',
+      [
+        'claims',
+        ["strategy === 'discard')\n        return seq < done.fence", "strategy === 'discard')\n        return false"],
+      ],
+      ['claim-running', ["return seq < number('u')", 'return false']],
+    ),
   ),
-  clause(
-    'done',
-    'by coalesce',
-    ['claims', ['return seq <= done.seq;', 'return false;']],
-    ['claim-running', ["return seq <= number('v')", 'return false']],
+  simulated(
+    clause(
+      'done',
+      'by coalesce',
+      ['claims', ['return seq <= done.seq;', 'return false;']],
+      ['claim-running', ["return seq <= number('v')", 'return false']],
+    ),
   ),
-  clause(
-    'done',
-    'by id',
-    ['claims', ['return done.id === owner;', 'return false;']],
-    ['claim-running', ['return r.d == owner\n', 'return false\n']],
+  simulated(
+    clause(
+      'done',
+      'by id',
+      ['claims', ['return done.id === owner;', 'return false;']],
+      ['claim-running', ['return r.d == owner\n', 'return false\n']],
+    ),
   ),
   clause(
     'done',
@@ -185,20 +191,34 @@ const DONE = [
   clause(
     'done, run again',
     'a re-run does not look at it [rare]',
-    ['claims', ['if (rerun || done === undefined)', 'if (done === undefined)']],
-    ['claim-running', ["if rerun == '1' or not r.d then", 'if not r.d then']],
+    ['claims', ['if (done === undefined || (rerun && done.id === owner))', 'if (done === undefined)']],
+    ['claim-running', ["if not r.d or (rerun == '1' and r.d == owner) then", 'if not r.d then']],
   ),
   clause(
     'done, run again',
     'a re-run clears it [rare]',
-    ['claims', ['done: rerun ? undefined : record.done', 'done: record.done']],
-    ['claim-running', ["if rerun == '1' then\n  changes", 'if false then\n  changes']],
+    ['claims', ['done: rerun && record.done?.id === owner ? undefined : record.done', 'done: record.done']],
+    ['claim-running', ["if rerun == '1' and r.d == owner then\n  changes", 'if false then\n  changes']],
   ),
   clause(
-    'done, release',
-    'is written',
-    ['holder', ['{ ...free, done: { fence, seq, id: owner, dead } }', '{ ...free }']],
-    ['release', ["changes.d, changes.u, changes.v, changes.z = owner, fence, seq, dead == '1' and '1'", '']],
+    'done, run again',
+    'a re-run is covered by what another did since',
+    ['claims', ['(rerun && done.id === owner)', 'rerun']],
+    ['claim-running', ["or (rerun == '1' and r.d == owner) then", "or rerun == '1' then"]],
+  ),
+  clause(
+    'done, run again',
+    'a re-run leaves what another did',
+    ['claims', ['done: rerun && record.done?.id === owner ? undefined', 'done: rerun ? undefined']],
+    ['claim-running', ["if rerun == '1' and r.d == owner then\n  changes", "if rerun == '1' then\n  changes"]],
+  ),
+  simulated(
+    clause(
+      'done, release',
+      'is written',
+      ['holder', ['{ ...free, done: { fence, seq, id: owner, dead } }', '{ ...free }']],
+      ['release', ["changes.d, changes.u, changes.v, changes.z = owner, fence, seq, dead == '1' and '1'", '']],
+    ),
   ),
 ];
 

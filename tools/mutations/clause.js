@@ -5,6 +5,13 @@ const MEMORY_FILES = { claims: 'memory-claims', holder: 'memory-holder', record:
 const ON_MEMORY = [MEMORY_GUARD, EQUIVALENCE, SIMULATION, SIMULATED_DISCARD];
 const ON_REDIS = [REDIS_GUARD, EQUIVALENCE];
 
+/** The simulation is asked first: it knows nothing of scripts, and misses what they promise. */
+export const simulated = (mutations) =>
+  mutations.map((mutation) => ({
+    ...mutation,
+    by: mutation.by === ON_MEMORY ? [SIMULATION, SIMULATED_DISCARD, MEMORY_GUARD, EQUIVALENCE] : mutation.by,
+  }));
+
 /** `memory` and `lua`: a file, then pairs of a text that is there once and what is put there instead. */
 export function clause(rule, name, memory, lua) {
   const [twin, ...twinEdits] = memory;

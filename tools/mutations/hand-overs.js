@@ -8,7 +8,7 @@ export const HAND_OVERS = [
     'confirm',
     'a producer confirms',
     'client/client',
-    [['void this.#track(this.#confirm(record, identity, this.#delay(call) + unique.ttl));', '']],
+    [['void this.#track(this.#confirm(record, identity, this.#ttl(call, unique)));', '']],
     integration('enqueue', 'publishes one message for two calls'),
     SIMULATION,
   ),
@@ -16,7 +16,7 @@ export const HAND_OVERS = [
     'confirm',
     'for the delay and the ttl',
     'client/client',
-    [['this.#delay(call) + unique.ttl', 'unique.ttl']],
+    [['const wait = this.#delay(call) + ttl;', 'const wait = ttl;']],
     integration('enqueue', 'lives at least delay and ttl'),
   ),
   without(
@@ -25,8 +25,8 @@ export const HAND_OVERS = [
     'client/client',
     [
       [
-        'void this.#track(this.#confirm(record, identity, this.#delay(call) + unique.ttl));',
-        'void this.#confirm(record, identity, this.#delay(call) + unique.ttl);',
+        'void this.#track(this.#confirm(record, identity, this.#ttl(call, unique)));',
+        'void this.#confirm(record, identity, this.#ttl(call, unique));',
       ],
     ],
     spec('integration/chosen-moments', 'is the confirm'),

@@ -155,8 +155,20 @@ export const HOLDER_CLAUSES = [
   clause(
     'keepFor',
     'a good run keeps the key',
-    ['holder', ['ok(dead || keep === 0 ? done :', 'ok(true ? done :']],
+    ['holder', ['if (dead || keep === 0)', 'if (true)']],
     ['release', ["if dead == '0' and keep ~= '0' then", 'if false then']],
+  ),
+  clause(
+    'keepFor',
+    'a kept key has the fence of its run',
+    ['holder', [', fence, floor: record.floor', '']],
+    [
+      'release',
+      [
+        "changes.t, changes.f, changes.l = owner, 'k', text(now + keep), r.f, r.l",
+        "changes.t = owner, 'k', text(now + keep)",
+      ],
+    ],
   ),
   clause(
     'abandon',
@@ -164,11 +176,20 @@ export const HOLDER_CLAUSES = [
     [
       'holder',
       [
-        'if (record.owner !== undefined && !mine(record, identity))',
+        'if (record.owner !== undefined && (another || !mine(record, identity)))',
         'if (record.owner !== undefined && record.owner !== identity.owner)',
       ],
     ],
     ['abandon', ['if r.o and not mine then', 'if r.o and r.o ~= owner then']],
+  ),
+  clause(
+    'abandon',
+    'of another attempt with the same fence',
+    [
+      'holder',
+      ['identity.nonce !== undefined && record.nonce !== undefined && record.nonce !== identity.nonce', 'false'],
+    ],
+    ['abandon', ["nonce ~= '%' and r.n and r.n ~= nonce", 'false']],
   ),
   clause(
     'abandon, floor',

@@ -36,6 +36,9 @@ export const SIMULATION = simulation('simulation', 2_000);
 /** All of them with `discard`, which only a third of the others have. */
 export const SIMULATED_DISCARD = simulation('simulation --discard', 2_000, '--discard');
 
+/** With claims that are executed after their deliveries were dropped. */
+export const SIMULATED_LATE = simulation('simulation --late', 2_000, '--late');
+
 /** Specs whose names match, of one file or more, until the first that fails. */
 export function spec(files, grep, label) {
   const paths = [files].flat().map((file) => `dist/spec/${file}.spec.js`);

@@ -9,7 +9,8 @@ end
 
 -- Does the last good run cover this message?
 local function done()
-  if rerun == '1' or not r.d then
+  -- Of its own run a re-run takes no notice, for some nodes may have released it; what another did since covers it, too.
+  if not r.d or (rerun == '1' and r.d == owner) then
     return false
   elseif seq > 0 and strategy == 'discard' then
     return seq < number('u')
@@ -61,7 +62,7 @@ local args = newest()
 local run = math.max(seq, sequence('a'), sequence('m'))
 local changes = { o = owner, n = nonce, p = 'r', f = fence, c = copy, s = run > 0 and text(run), t = text(now + ARGV[2]),
   x = false, e = false, m = false, a = args }
-if rerun == '1' then
+if rerun == '1' and r.d == owner then
   changes.d, changes.u, changes.v, changes.z = false, false, false, false
 end
 return write(changes)

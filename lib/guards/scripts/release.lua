@@ -12,6 +12,7 @@ local covered = dead == '0' and sequence('a') <= tonumber(seq)
 local changes = free(math.max(number('f'), number('l')), not covered and r.a)
 changes.d, changes.u, changes.v, changes.z = owner, fence, seq, dead == '1' and '1'
 if dead == '0' and keep ~= '0' then
-  changes.o, changes.p, changes.t = owner, 'k', text(now + keep)
+  -- A floor may differ between nodes, and a holder's fence may not: it is evidence.
+  changes.o, changes.p, changes.t, changes.f, changes.l = owner, 'k', text(now + keep), r.f, r.l
 end
 return write(changes)

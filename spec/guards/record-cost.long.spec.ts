@@ -1,0 +1,3 @@
+import { recordCost } from '../support/record-cost.js';
+
+recordCost(100_000, 300_000);

@@ -1,0 +1,3 @@
+import { recordCost } from '../support/record-cost.js';
+
+recordCost(10_000, 60_000);
