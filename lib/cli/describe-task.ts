@@ -13,14 +13,17 @@ export interface TaskDescription {
   readonly acksLate: boolean;
   /** Durations in ms. */
   readonly retry: RetryPolicy;
+  /** How late a long task runs again when its worker has died, ms; null for others. */
+  readonly long: number | null;
 }
 
 export function describeTask(definition: TaskDefinition): TaskDescription {
-  const { name, queue, keyText, unique, shouldCompute, acksLate, retry } = definition;
+  const { name, queue, keyText, unique, shouldCompute, acksLate, retry, long = null } = definition;
   const enqueue = unique?.onDuplicate ?? null;
   const worker = shouldCompute?.onDuplicate ?? null;
   const strategy = enqueue === null ? worker && 'worker' : worker === null ? 'enqueue' : 'both';
-  return { task: name, queue, key: keyText ?? null, strategy, onDuplicate: { enqueue, worker }, acksLate, retry };
+  const run = { acksLate, retry, long };
+  return { task: name, queue, key: keyText ?? null, strategy, onDuplicate: { enqueue, worker }, ...run };
 }
 
 /** Where duplicates end and how: `enqueue: discard`; `-` for a plain task. */

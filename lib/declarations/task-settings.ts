@@ -15,7 +15,7 @@ export interface TaskSettings {
   /** ms */
   readonly expires: number | undefined;
   readonly afterCommit: boolean;
-  /** ms between two looks of a stand-in; false: no hand-over, however long it takes; undefined: nobody said. */
+  /** ms between two looks of a stand-in; false: it is no long task, whatever its time limit; undefined: nobody said. */
   readonly long: number | false | undefined;
   readonly onConnectionLoss: 'abort' | 'finish';
   readonly unique: { readonly key: KeySource; readonly policy: UniquePolicy } | undefined;

@@ -11,6 +11,7 @@ const description: TaskDescription = {
   onDuplicate: { enqueue: 'discard', worker: 'requeue' },
   acksLate: true,
   retry: { attempts: 3, delay: 1000, factor: 2, maxDelay: 300_000, jitter: true },
+  long: null,
 };
 
 describe('task-worker list', () => {
@@ -50,5 +51,6 @@ describe('task-worker list', () => {
       ['Jobs.crash', null],
     ]);
     expect(tasks[2]).to.have.nested.property('retry.delay', 2000);
+    expect(tasks.map(({ long }) => long)).to.deep.equal([null, null, 300_000, null]);
   });
 });

@@ -135,6 +135,32 @@ onEveryStage('a long task', (stage) => {
     expect(ran).to.deep.equal([id, id]);
   });
 
+  it('that began does not expire, whoever ends it', async () => {
+    const gate = new Gate();
+    class Loans {
+      @Task({ queue: stage.queue, unique: 'loan:<loanId>', long: '1h', expires: 1_500 })
+      async recompute(loanId: number) {
+        const { signal } = taskContext();
+        await Promise.race([gate.pass(), new Promise((resolve) => signal.addEventListener('abort', resolve))]);
+        return loanId;
+      }
+    }
+    const [first, second] = [stage.app([Loans]), stage.app([Loans])];
+    const expired = stage.count(second, 'task:expired');
+    const ended = stage.count(second, 'task:succeeded');
+    const worker = first.worker();
+    await worker.start();
+    await first.tasks(Loans).recompute(1);
+    await eventually(() => expect(gate.arrivals).to.equal(1));
+    await awhile(1_600);
+    await worker.stop({ timeout: 0 });
+    gate.open();
+    await second.worker().start();
+    await eventually(() =>
+      expect({ ended: ended.total, expired: expired.total }).to.deep.equal({ ended: 1, expired: 0 }),
+    );
+  });
+
   it('runs once more for the newest arguments that came meanwhile', async () => {
     const gate = new Gate();
     const rates: number[] = [];

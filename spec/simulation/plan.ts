@@ -197,7 +197,7 @@ export function draw(seed: number, random: Random): Plan {
 }
 
 /** What may be made of a drawn plan: histories in which some rule matters more often than in others. */
-export const FORMS: Readonly<Record<'discard' | 'coalesce' | 'late', (plan: Plan) => Plan>> = {
+export const FORMS: Readonly<Record<'discard' | 'coalesce' | 'late' | 'long', (plan: Plan) => Plan>> = {
   discard: (plan) => ({ ...plan, onDuplicate: 'discard' }),
   coalesce: (plan) => ({ ...plan, onDuplicate: 'coalesce', keepFor: 0 }),
   // Claims are executed after their deliveries were dropped, and would hold the key for nobody (client rule 7).
@@ -212,4 +212,5 @@ export const FORMS: Readonly<Record<'discard' | 'coalesce' | 'late', (plan: Plan
     work: Math.max(plan.work, 200),
     late: 0.25,
   }),
+  long: (plan) => ({ ...plan, acksLate: true, long: plan.long === 0 ? 1_000 : plan.long }),
 };

@@ -1,8 +1,10 @@
 import { expect } from 'chai';
-import { Task, type Delivery, type Guard } from 'solotask';
+import { Task, type Delivery, type Frame, type Guard, type Transport } from 'solotask';
 import { systemClock } from '../../lib/clock.js';
 import { Registry } from '../../lib/declarations/registry.js';
 import { createMemoryGuard } from '../../lib/guards/memory.js';
+import type { Outgoing } from '../../lib/transport.js';
+import { AckPolicy, type AckPolicyParts } from '../../lib/worker/ack-policy.js';
 import { Crashes, MOST_CRASHES } from '../../lib/worker/crashes.js';
 import { readDelivery, type Run } from '../../lib/worker/run.js';
 
@@ -81,6 +83,15 @@ describe('a message whose bodies end with their processes', () => {
       await crashes.begin(run);
       expect(run.counted).to.equal(true);
     }
+  });
+
+  it('stays suspect when it is parked, and a first delivery does not become so', async () => {
+    const published: Frame[] = [];
+    const transport = { publish: async ({ frame }: Outgoing) => void published.push(frame) } as Partial<Transport>;
+    const policy = new AckPolicy({ transport, clock: systemClock } as AckPolicyParts);
+    for (const redelivered of [true, false])
+      await policy.settle(delivery({ redelivered }), { kind: 'parked', delay: 1 });
+    expect(published.map(({ headers }) => headers['suspect'])).to.deep.equal([true, undefined]);
   });
 
   it('is never one of at most once: it is acknowledged before its body begins', async () => {
