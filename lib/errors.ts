@@ -107,6 +107,11 @@ export class DeliveryLostError extends kind('DELIVERY_LOST') {}
 /** Why a run's `AbortSignal` fired: the worker stops and its timeout has passed. */
 export class WorkerStoppedError extends kind('WORKER_STOPPED') {}
 
+/** A body ran longer than its `timeLimit`. Its signal fires with it, and the run has failed with it. */
+export class TimeLimitError extends kind('TIME_LIMIT') {}
+/** The worker thread of a task died under it: out of memory, `process.exit`, or an exception that nobody caught. */
+export class ThreadCrashedError extends kind('THREAD_CRASHED') {}
+
 /** One reason why arguments or a result cannot travel: where, and what is wrong with it. */
 export interface Violation {
   /** Path inside the arguments, such as `payment.amount` or `args[0][2]`. */

@@ -23,7 +23,7 @@ export type { ReceiptOf, Stub } from './app/stub.js';
 export { taskContext, type TaskContext, type TaskLog } from './task-context.js';
 export type * from './message.js';
 export type * from './transport.js';
-export type { Lane, WorkerOptions, WorkerSettings } from './worker/worker-settings.js';
+export type { Lane, ThreadOptions, WorkerOptions, WorkerSettings } from './worker/worker-settings.js';
 export { Key } from './decorators/key.js';
 export { ShouldCompute } from './decorators/should-compute.js';
 export { Task } from './decorators/task.js';

@@ -57,6 +57,8 @@ export interface MessageHead {
   readonly suspect: boolean;
   readonly rootId: string | undefined;
   readonly parentId: string | undefined;
+  /** How long a body may run, ms, by a foreign sender's wish; our own tasks have theirs in their code. */
+  readonly timeLimit: number | undefined;
   /** The sender asks that the result be not kept. */
   readonly ignoreResult: boolean;
 }
@@ -78,6 +80,8 @@ export interface TaskMessage extends MessageBody {
   readonly priority: number | undefined;
   /** Epoch ms after which a worker drops it. @default never */
   readonly expires?: number | undefined;
+  /** How long its body may run, for a Celery worker, ms: until its signal fires, and until it is ended. @default none */
+  readonly timeLimit?: { readonly soft: number; readonly hard: number | undefined } | undefined;
   readonly rootId: string | undefined;
   readonly parentId: string | undefined;
   /** The caller's own headers; names that the wire format uses are refused. */

@@ -33,7 +33,8 @@ export interface TaskEvents {
   /** `id` was dropped: `holder.id`, which waits or runs, runs (once more) with its arguments, or has newer ones. */
   'task:coalesced': TaskEvent & {
     readonly holder: { readonly id: string; readonly phase: Phase };
-    readonly side: 'enqueue' | 'worker';
+    /** `call`: a plain call of a `@ShouldCompute` method. */
+    readonly side: 'enqueue' | 'worker' | 'call';
   };
   'task:started': RunEvent & { readonly redelivered: boolean; readonly fence: number | undefined };
   'task:progress': RunEvent & { readonly done: number; readonly total: number };
@@ -63,6 +64,13 @@ export interface TaskEvents {
    * (`requeue`), whose lease ends in `left` ms unless it is renewed.
    */
   'lock:waiting': RunEvent & { readonly left: number };
+  /** A worker thread died while no task ran in it: of what an earlier one had left behind. The next task gets another. */
+  'thread:crashed': { readonly error: Error };
+  /**
+   * The event loop of a worker stood still for more than half the broker's heartbeat. `tasks`: those whose bodies were
+   * under way on the main thread; one of them computes, and belongs into a thread (`thread: true`).
+   */
+  'loop:blocked': { readonly seconds: number; readonly tasks: readonly string[] };
   'broker:connected': { readonly link: 'publish' | 'consume'; readonly address: string };
   'broker:disconnected': { readonly link: 'publish' | 'consume'; readonly error: Error | undefined };
   'broker:blocked': { readonly blocked: boolean; readonly reason: string | undefined };
@@ -87,6 +95,14 @@ export type Listener<E extends EventName> = (event: Readonly<TaskEvents[E]>) => 
 export class Signals {
   readonly #listeners = new Map<EventName, Set<Listener<never>>>();
 
+  /** Called instead of the listeners. */
+  #elsewhere: ((event: EventName, payload: object) => void) | undefined;
+
+  /** From now on `to` is told what happens, and nobody else: listeners of another thread, say. */
+  divert(to: (event: EventName, payload: object) => void): void {
+    this.#elsewhere = to;
+  }
+
   /** Returns the function that unsubscribes. */
   on<E extends EventName>(event: E, listener: Listener<E>): () => void {
     const listeners = this.#listeners.get(event) ?? new Set();
@@ -95,6 +111,7 @@ export class Signals {
   }
 
   emit<E extends EventName>(event: E, payload: TaskEvents[E]): void {
+    if (this.#elsewhere !== undefined) return this.#elsewhere(event, payload);
     const listeners = this.#listeners.get(event);
     if (listeners === undefined) return;
     const frozen = Object.freeze(payload) as never;

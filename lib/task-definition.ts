@@ -1,6 +1,9 @@
 /** A class, as a value. `abstract` takes in everything that can be listed in `services`. */
 export type Class<T extends object = object> = abstract new (...args: never[]) => T;
 
+/** How long a body may take to end after its signal has fired, ms; then a thread is ended, and others are given up. */
+export const ABORT_GRACE = 1_000;
+
 /** What happens to a duplicate; see docs/internals.md. */
 export type OnDuplicate = 'discard' | 'coalesce' | 'reject' | 'requeue';
 
@@ -52,6 +55,10 @@ export interface TaskDefinition {
   readonly priority: number | undefined;
   /** How long a message may wait for its first run, ms; undefined: for ever. */
   readonly expires: number | undefined;
+  /** How long a body may run, ms; undefined: for ever. */
+  readonly timeLimit: number | undefined;
+  /** The body runs in a worker thread. */
+  readonly thread: boolean;
   /** How often the message's stand-in asks after a long run, ms; undefined: the message stays unacknowledged during the run. */
   readonly long: number | undefined;
   /** What a body does when the link that brought its message is lost. */

@@ -109,6 +109,8 @@ export interface QueueFigures {
 export interface Transport {
   /** Address for people, secrets masked. */
   readonly address: string;
+  /** How often the broker expects a sign of life, ms; it cuts who is silent for two of them. @default it does not mind */
+  readonly heartbeat?: number;
   /** Called once, before anything else. */
   listen(events: TransportEvents): void;
   /** Opens the links; resolves when the broker is there. Rejects with `BrokerUnavailableError` after `timeout` ms,

@@ -160,7 +160,7 @@ describe('the codec, reading', () => {
       fc.property(arbitrary, (changes) => {
         const frame = encode(message(changes), 'spec');
         const { args, kwargs, ...head } = changes;
-        const more = { expires: undefined, standIn: undefined, suspect: false };
+        const more = { expires: undefined, timeLimit: undefined, standIn: undefined, suspect: false };
         const defaults = { copy: '', due: undefined, ignoreResult: false, ...more };
         expect(decodeHead(frame)).to.deep.equal({ ...head, ...defaults, rootId: head.rootId ?? head.id });
         expect(JSON.stringify(decodeBody(frame))).to.equal(JSON.stringify({ args, kwargs }));
@@ -202,9 +202,32 @@ describe('the codec, reading', () => {
       suspect: false,
       rootId: ID,
       parentId: undefined,
+      timeLimit: undefined,
       ignoreResult: false,
     });
     expect(decodeBody(frame)).to.deep.equal({ args: [42, 'a'], kwargs: { dry_run: true } });
+  });
+
+  // wire.md: timelimit
+  it('tells a Celery worker the time limits in seconds, the soft one and the hard one', () => {
+    const limits = (timeLimit: { soft: number; hard: number | undefined }) =>
+      encode(message({ timeLimit }), 'spec').headers['timelimit'];
+    expect(limits({ soft: 1_500, hard: undefined })).to.deep.equal([null, 1.5]);
+    expect(limits({ soft: 60_000, hard: 61_000 })).to.deep.equal([61, 60]);
+  });
+
+  it('reads the time limit of a foreign sender, the one that comes first, and never its own', () => {
+    for (const [timelimit, limit] of [
+      [[null, 30], 30_000],
+      [[60, 30.5], 30_500],
+      [[60, null], 60_000],
+      [[null, null], undefined],
+      [[-1, '5'], undefined],
+      ['60', undefined],
+    ] as const) {
+      expect(decodeHead(celery('', { lang: 'py', timelimit })).timeLimit, JSON.stringify(timelimit)).to.equal(limit);
+      expect(decodeHead(celery('', { lang: 'js', timelimit })).timeLimit).to.equal(undefined);
+    }
   });
 
   it('reads eta and expires with and without an offset, and retries', () => {

@@ -130,6 +130,25 @@ describe('solotask/testing', () => {
     expect(app.discarded(Loans, 'recompute')[0]).to.include({ side: 'worker', reason: 'running' });
   });
 
+  it('counts a timeLimit by the real time of the body, which is not skipped', async () => {
+    class Loans {
+      @Task({ timeLimit: '1h' })
+      async recompute() {
+        await sleep(50);
+      }
+      @Task({ timeLimit: 50, thread: true, retry: false })
+      async simulate() {
+        await sleep(60_000, undefined, { signal: taskContext().signal });
+      }
+    }
+    const app = open({ services: [Loans] });
+    await app.tasks(Loans).recompute();
+    await app.tasks(Loans).simulate();
+    const { succeeded, dead } = await app.drain({ allowDead: true });
+    expect(succeeded).to.equal(1);
+    expect(dead.map(({ task, code }) => [task, code])).to.deep.equal([['Loans.simulate', 'TIME_LIMIT']]);
+  });
+
   it('rejects when a task died, unless it is told not to, and keeps the very error', async () => {
     const gone = new RejectTask('the loan is gone');
     class Loans {

@@ -6,10 +6,11 @@ import { addressee } from './direct-calls.js';
 import { submitAll } from '../client/batch.js';
 import { prepare, prepareAll, prepareNamed, type Call } from '../client/call.js';
 import type { Client } from '../client/client.js';
+import { offerOf } from '../client/offer.js';
 import type { Receipt } from '../client/receipt.js';
 import { Transactions, type TransactionBody, type TransactionRunner } from '../client/transaction.js';
 import { systemClock, type Clock } from '../clock.js';
-import { ClosedError, ConfigError, NotYetError } from '../errors.js';
+import { ClosedError, ConfigError } from '../errors.js';
 import { checkName, wrong } from '../options.js';
 import { Instances } from './instances.js';
 import { closeLinks, openLinks, type Links } from './links.js';
@@ -17,13 +18,16 @@ import { Inspector } from '../inspector/inspector.js';
 import { Registry } from '../declarations/registry.js';
 import { Signals, type EventName, type Listener } from '../signals.js';
 import { REHEARSE, type Rehearsal } from './rehearsal.js';
+import { IN_THREAD, refuseMemoryInThread, refuseWorkerInThread, threadsOf } from './threads.js';
 import { makeStub, type ReceiptOf, type Stub } from './stub.js';
 import type { Class, TaskDefinition } from '../task-definition.js';
 import { answerDirectCalls, type DirectCall } from '../declarations/guarded-method.js';
+import { pack } from '../declarations/payload.js';
 import { coalesces, recordName } from '../declarations/uniqueness.js';
+import type { ThreadParts } from '../worker/thread-body.js';
 import { DirectRun } from '../worker/direct-run.js';
 import { Worker } from '../worker/worker.js';
-import { workerSettings, type WorkerOptions, type WorkerSettings } from '../worker/worker-settings.js';
+import { workerSettings, type WorkerOptions } from '../worker/worker-settings.js';
 import { WorkerHandle, type AppWorker } from './worker-handle.js';
 
 /** By this symbol `task-worker` knows an app, whichever copy of the package made it. */
@@ -205,23 +209,24 @@ export class App {
 
   /** A worker of this app's tasks, not started. @throws ConfigError */
   worker(options: WorkerOptions = {}): AppWorker {
-    const make = async (settings: WorkerSettings): Promise<Worker> => {
-      const registry = this.#resolve();
+    refuseWorkerInThread();
+    const settings = workerSettings(options, this.#resolve());
+    // Under test a body in a thread would see none of the test's objects.
+    const threads = this.#rehearsal ? undefined : threadsOf(options.threads, settings, this.#resolve());
+    const make = async (): Promise<Worker> => {
       const links = await this.#open();
-      const instances = (this.#instances ??= new Instances(this.#settings.services(), this.#settings.container));
       const { namespace, publishTimeout } = this.#settings;
       const parts = {
         ...links,
+        ...this.#bodies(),
         clock: this.#clock,
         signals: this.#signals,
-        registry,
-        instances,
         namespace,
         publishTimeout,
       };
-      return new Worker({ ...parts, app: this }, settings);
+      return new Worker({ ...parts, threads: threads?.(this.addresses) }, settings);
     };
-    return new WorkerHandle(workerSettings(options, this.#resolve()), make, this.#workers);
+    return new WorkerHandle(settings, make, this.#workers);
   }
 
   /** What operators look at and mend: dead letters, locks, queues, workers. Opens the links. */
@@ -239,6 +244,21 @@ export class App {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /**
+   * For a thread of a worker, which runs the bodies of this app and has its events told on the main thread.
+   * @internal
+   */
+  [IN_THREAD](tell: (event: EventName, payload: object) => void): ThreadParts {
+    this.#signals.divert(tell);
+    return this.#bodies();
+  }
+
+  /** What bodies are called with: one instance of each class, whatever the number of workers. */
+  #bodies(): ThreadParts {
+    this.#instances ??= new Instances(this.#settings.services(), this.#settings.container);
+    return { registry: this.#resolve(), instances: this.#instances, app: this };
   }
 
   async #close(): Promise<void> {
@@ -266,7 +286,7 @@ export class App {
     const definition = this.#resolve().of(service, call.method);
     const key = definition.key?.(call.args);
     if (key === undefined) return call.body();
-    if (coalesces(definition)) throw notYetCalled(definition);
+    const offer = coalesces(definition) ? offerOf(definition, pack(definition, call.args)) : undefined;
     const links = await this.#open();
     const { namespace, publishTimeout } = this.#settings;
     const parts = {
@@ -277,7 +297,7 @@ export class App {
       closing: this.#closing.signal,
     };
     const record = recordName(namespace, definition.name, key);
-    return new DirectRun({ ...parts, app: this }, { definition, key, record }).run(call);
+    return new DirectRun({ ...parts, app: this }, { definition, key, record, args: offer }).run(call);
   }
 
   #resolve(): Registry {
@@ -323,7 +343,10 @@ export class App {
     const closed = this.#closing.signal;
     const shared = { settings: this.#settings, clock: this.#clock, signals: this.#signals, rehearsal: this.#rehearsal };
     const parts = { ...shared, name, closed };
-    const opening = Promise.resolve().then(() => openLinks({ ...parts, registry: this.#resolve() }, timeout));
+    const opening = Promise.resolve().then(() => {
+      refuseMemoryInThread(this.#settings);
+      return openLinks({ ...parts, registry: this.#resolve() }, timeout);
+    });
     opening.then(
       ({ client }) => (this.#client = client),
       () => (this.#links = undefined),
@@ -331,9 +354,6 @@ export class App {
     return (this.#links = opening);
   }
 }
-
-const notYetCalled = ({ name }: TaskDefinition): NotYetError =>
-  new NotYetError(`${name}: a plain call under onDuplicate 'coalesce' is not built yet; enqueue it`, { task: name });
 
 answerDirectCalls((call) => {
   const { app, service } = addressee<App>(call);

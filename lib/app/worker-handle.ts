@@ -37,8 +37,7 @@ export class WorkerHandle implements AppWorker {
   }
 
   async start(): Promise<void> {
-    this.#open.add(this);
-    const making = (this.#worker ??= this.#make(this.settings));
+    const making = (this.#worker ??= this.#begin());
     try {
       this.#live = await making;
       await this.#live.start();
@@ -64,6 +63,11 @@ export class WorkerHandle implements AppWorker {
     const stopped = await (await this.#started())?.stop(options);
     this.#open.delete(this);
     return stopped ?? { aborted: 0 };
+  }
+
+  #begin(): Promise<Worker> {
+    this.#open.add(this);
+    return this.#make(this.settings);
   }
 
   #started(): Promise<Worker | undefined> {

@@ -31,6 +31,7 @@ export function decodeHead(frame: Frame): MessageHead {
     suspect: headers['suspect'] === true,
     rootId: text(headers['root_id']),
     parentId: text(headers['parent_id']),
+    timeLimit: headers['lang'] === 'js' ? undefined : readLimit(headers['timelimit']),
     ignoreResult: headers['ignore_result'] === true,
   };
 }
@@ -41,6 +42,14 @@ function readLock(headers: Headers): MessageLock | undefined {
   const mode = headers['lock_mode'];
   if (key === undefined || (mode !== 'enqueue' && mode !== 'worker')) return undefined;
   return { key, mode, fence: whole(digits(headers['lock_fence']), 1) };
+}
+
+/** Of Celery's `[hard, soft]`, seconds, the one that comes first, ms. */
+function readLimit(value: unknown): number | undefined {
+  const seconds = (Array.isArray(value) ? (value as unknown[]) : []).filter(
+    (one): one is number => typeof one === 'number' && one > 0 && one < Number.MAX_SAFE_INTEGER / 1000,
+  );
+  return seconds.length === 0 ? undefined : Math.ceil(Math.min(...seconds) * 1000);
 }
 
 const text = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined);

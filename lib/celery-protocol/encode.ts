@@ -6,7 +6,7 @@ import { RESERVED_HEADERS } from './names.js';
 const SHORT_STRING = 255;
 /** Characters of `argsrepr` and `kwargsrepr`: for people only, and a header table must stay far below 64 KiB. */
 const REPR_LENGTH = 200;
-const TIME_LIMIT = Object.freeze([null, null]);
+const NO_LIMIT = Object.freeze([null, null]);
 const EMBED = '{"callbacks":null,"errbacks":null,"chain":null,"chord":null}';
 /** Python reads headers as attributes. */
 const HEADER_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
@@ -62,7 +62,7 @@ function headers(message: TaskMessage, args: string, kwargs: string, origin: str
     eta: null,
     expires: message.expires === undefined ? null : new Date(message.expires).toISOString(),
     retries: message.attempt - 1,
-    timelimit: TIME_LIMIT,
+    timelimit: message.timeLimit === undefined ? NO_LIMIT : limits(message.timeLimit),
     argsrepr: args.slice(0, REPR_LENGTH),
     kwargsrepr: kwargs.slice(0, REPR_LENGTH),
     origin,
@@ -73,6 +73,12 @@ function headers(message: TaskMessage, args: string, kwargs: string, origin: str
     ...checkedHeaders(message.headers),
   };
 }
+
+/** `[hard, soft]`, in seconds. */
+const limits = ({ soft, hard }: NonNullable<TaskMessage['timeLimit']>): readonly (number | null)[] => [
+  hard === undefined ? null : hard / 1000,
+  soft / 1000,
+];
 
 /** The lock as headers. The fence is a string: a Celery client or a header table may not hold 53 bits. */
 export function lockHeaders({ key, mode, fence }: NonNullable<TaskMessage['lock']>): Headers {

@@ -37,6 +37,12 @@ const LINES: { readonly [E in EventName]: (event: Readonly<TaskEvents[E]>) => Li
     'info',
     `${task} waits for its key: the present lease ends in ${(left / 1000).toFixed(1)} s`,
   ],
+  'thread:crashed': ({ error }) => ['error', `a thread died between two tasks${because(error)}`],
+  'loop:blocked': ({ seconds, tasks }) => [
+    'warn',
+    `the event loop stood still for ${seconds.toFixed(1)} s, and no heartbeat went out: ${tasks.join(', ') || 'no task'} ` +
+      `was under way; give a task that computes thread: true`,
+  ],
   'broker:connected': ({ link, address }) => ['info', `RabbitMQ at ${address} connected (${link})`],
   'broker:disconnected': ({ link, error }) => ['warn', `RabbitMQ disconnected (${link})${because(error)}`],
   'broker:blocked': ({ blocked, reason }) =>

@@ -2,15 +2,10 @@ import { existsSync, readdirSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { App } from '../app/app.js';
+import { exportedApp } from '../app/app-module.js';
 import { ConfigError, toError } from '../errors.js';
 import { nearest } from '../nearest.js';
 import { EXIT, exitCode, oneLine } from './exit.js';
-
-// Not imported from the app's module: that would load a second copy of everything beside the app's own.
-const APP = Symbol.for('solotask.app');
-
-/** What `App[APP]` says of the methods that this binary calls. */
-const PROTOCOL = 1;
 
 const LOADER = /(?:^|\s)(?:--import|--require|-r|--loader|--experimental-loader)\b/;
 
@@ -24,7 +19,7 @@ export async function loadApp(file: string): Promise<App> {
   const path = resolve(file);
   refuseTypeScript(file);
   if (!existsSync(path)) throw missing(file, path);
-  return appOf(await load(file, path), file);
+  return exportedApp(await load(file, path), file);
 }
 
 function refuseTypeScript(file: string): void {
@@ -72,27 +67,4 @@ async function load(file: string, path: string): Promise<object> {
     const kind = exitCode(error) === EXIT.failed ? `${error.name}: ` : '';
     throw new ConfigError(`${file} cannot be loaded: ${kind}${oneLine(error.message)}`, { file }, error);
   }
-}
-
-/** A CommonJS module comes as the default export, and has its own `default` inside. */
-function appOf(module: object, file: string): App {
-  const main: unknown = Reflect.get(module, 'default');
-  if (isApp(main)) return known(main, file);
-  const values: unknown[] = [...Object.values(module), ...(typeof main === 'object' ? Object.values(main ?? {}) : [])];
-  const [app, ...others] = new Set(values.filter(isApp));
-  if (app === undefined) {
-    const how = 'export it from there (export default createApp({ … })), or name the module that does';
-    throw new ConfigError(`${file} exports no app: ${how}`, { file });
-  }
-  if (others.length > 0) {
-    throw new ConfigError(`${file} exports ${others.length + 1} apps: make one of them the default export`, { file });
-  }
-  return known(app, file);
-}
-
-const isApp = (value: unknown): value is App => typeof value === 'object' && value !== null && APP in value;
-
-function known(app: App, file: string): App {
-  if (Reflect.get(app, APP) === PROTOCOL) return app;
-  throw new ConfigError(`${file}: its app is of a version of solotask that this task-worker does not know`, { file });
 }

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import { resolve } from 'node:path';
 import type { App } from '../app/app.js';
 import type { AppWorker } from '../app/worker-handle.js';
 import { pause, systemClock } from '../clock.js';
@@ -85,6 +86,7 @@ function workerOf(app: App, options: RunOptions): AppWorker {
   try {
     return app.worker({
       queues,
+      threads: { module: resolve(options.app) },
       ...(concurrency && { concurrency }),
       ...(prefetch && { prefetch }),
       ...(maxTasks && { maxTasks }),

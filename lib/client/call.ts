@@ -1,11 +1,11 @@
 import type { Clock } from '../clock.js';
 import { ConfigError, PayloadError, toError, type Violation } from '../errors.js';
 import { toJson } from '../json.js';
-import type { Headers } from '../message.js';
+import type { Headers, TaskMessage } from '../message.js';
 import { wrong } from '../options.js';
 import { checkKey, type KeyValue } from '../declarations/key-value.js';
 import { pack } from '../declarations/payload.js';
-import type { TaskDefinition, UniquePolicy } from '../task-definition.js';
+import { ABORT_GRACE, type TaskDefinition, type UniquePolicy } from '../task-definition.js';
 import { offerOf } from './offer.js';
 
 /** Settings of one enqueue, checked. */
@@ -50,6 +50,7 @@ export interface Call {
   /** Epoch ms. */
   readonly expires: number | undefined;
   readonly priority: number | undefined;
+  readonly timeLimit: TaskMessage['timeLimit'];
   readonly headers: Headers;
   /** JSON text of the arguments, to be handed to a holder; undefined without `coalesce`. */
   readonly offer: string | undefined;
@@ -82,6 +83,11 @@ function expiryOf({ name, expires }: TaskDefinition, settings: EnqueueSettings, 
   });
 }
 
+/** Only a thread is ended when its body goes on. */
+function limitOf({ timeLimit: soft, thread }: TaskDefinition): TaskMessage['timeLimit'] {
+  return soft === undefined ? undefined : { soft, hard: thread ? soft + ABORT_GRACE : undefined };
+}
+
 /**
  * A call of a declared task; asks nobody and publishes nothing.
  * @throws KeyError, PayloadError, ConfigError
@@ -106,6 +112,7 @@ export function prepare(
     due: settings.due,
     expires: expiryOf(definition, settings, clock.now()),
     priority: settings.priority ?? definition.priority,
+    timeLimit: limitOf(definition),
     headers: settings.headers ?? NONE,
     offer: offerOf(definition, packed),
     afterCommit: settings.afterCommit ?? definition.afterCommit,
@@ -150,6 +157,7 @@ export function prepareNamed(clock: Clock, task: string, { args, kwargs, ...sett
     due: settings.due,
     expires: settings.expires,
     priority: settings.priority,
+    timeLimit: undefined,
     headers: settings.headers ?? NONE,
     offer: undefined,
     afterCommit: settings.afterCommit ?? true,

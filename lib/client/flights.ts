@@ -81,7 +81,9 @@ export class Flight {
     const stage = this.#stage;
     const coalesce = offer !== undefined;
     const outlives = expires > (this.#expires ?? Infinity);
-    if (coalesce && stage === 'gathering' && newcomer.order > this.#newest.order) this.#newest = newcomer;
+    // Who asks again himself takes his arguments along: handed over twice, they would run twice.
+    const gathered = coalesce && stage === 'gathering' && !outlives;
+    if (gathered && newcomer.order > this.#newest.order) this.#newest = newcomer;
     const landing = await this.#landed;
     if (landing !== undefined && 'outage' in landing) {
       // One call may name a queue of its own: that it is gone says nothing of another.

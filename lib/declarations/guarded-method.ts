@@ -9,8 +9,8 @@ export interface DirectCall extends Target {
   /** What it was called on. */
   readonly self: unknown;
   readonly args: readonly unknown[];
-  /** Runs the undecorated method. */
-  body(): unknown;
+  /** Runs the undecorated method. @param newest instead of its own arguments. @default its own */
+  body(newest?: readonly unknown[]): unknown;
 }
 
 /** Finds the app of a call, and runs its body under the lock. */
@@ -29,7 +29,7 @@ export const answerDirectCalls = (answer: DirectCaller): void => void (caller = 
 export function guardMethod(target: Target, descriptor: PropertyDescriptor): void {
   const method = descriptor.value as Method;
   async function guarded(this: unknown, ...args: unknown[]): Promise<unknown> {
-    const body = (): unknown => Reflect.apply(method, this, args);
+    const body = (newest: readonly unknown[] = args): unknown => Reflect.apply(method, this, newest);
     return isBody(target) ? body() : caller({ ...target, self: this, args, body });
   }
   for (const name of ['name', 'length'] as const)

@@ -57,10 +57,16 @@ export interface TaskOptions<K = string> {
   readonly acksLate?: boolean;
   /** An object, the number of runs in all, or `false` for one run. */
   readonly retry?: RetryOptions | number | false;
-  /** Aborts a run after this time. Not built yet. */
+  /**
+   * How long a body may run; at least 1 ms. Then its signal aborts, and the run has failed with a `TimeLimitError`,
+   * whatever becomes of it: it is retried, or goes to the dead letters. In a thread a body that goes on for another second
+   * is ended; on the main thread it keeps its slot and its key until it ends by itself (`task:overdue`).
+   *
+   * @default none
+   */
   readonly timeLimit?: Duration;
   /**
-   * Runs in a worker thread. Only `false` is built yet.
+   * Runs the body in a worker thread, for computation: heartbeats and renewals go on meanwhile. See docs/heavy-tasks.md.
    *
    * @default false
    */

@@ -1,7 +1,7 @@
 import { duration } from '../duration.js';
 import { ConfigError } from '../errors.js';
 import type { KeySource } from './key-value.js';
-import { checkFlag, checkInteger, checkName, checkOptions, checkWord, notYet, wrong } from '../options.js';
+import { checkFlag, checkInteger, checkName, checkOptions, checkWord, wrong } from '../options.js';
 import { retryPolicy } from './retry-policy.js';
 import type { OnDuplicate, RetryPolicy, UniquePolicy } from '../task-definition.js';
 
@@ -14,9 +14,12 @@ export interface TaskSettings {
   readonly priority: number | undefined;
   /** ms */
   readonly expires: number | undefined;
+  /** ms */
+  readonly timeLimit: number | undefined;
+  readonly thread: boolean;
   readonly afterCommit: boolean;
-  /** ms between two looks of a stand-in; false: it is no long task, whatever its time limit; undefined: nobody said. */
-  readonly long: number | false | undefined;
+  /** ms between two looks of a stand-in; undefined: it is no long task. */
+  readonly long: number | undefined;
   readonly onConnectionLoss: 'abort' | 'finish';
   readonly unique: { readonly key: KeySource; readonly policy: UniquePolicy } | undefined;
 }
@@ -37,6 +40,8 @@ export const DEFAULT_TTL = 600_000;
 export const DEFAULT_LEASE = 15_000;
 /** ms between two looks of a stand-in. */
 export const DEFAULT_REST = 60_000;
+/** What takes longer is handed over, ms: RabbitMQ waits for 30 minutes by default, those for a seat included. */
+export const LONG = 600_000;
 /** Shorter leases and ttls would end within an ordinary pause of a process, ms. */
 const LEAST_LEASE = 100;
 /** Leaves room for what is put behind a queue's name, within AMQP's 255 bytes. */
@@ -71,9 +76,9 @@ function checkKeepFor(value: unknown, what: string, onDuplicate?: OnDuplicate): 
   throw new ConfigError(`${what}: ${KEEP_OR_COALESCE}`, { option: 'keepFor' });
 }
 
-function refuseUnbuilt(given: Readonly<Record<string, unknown>>, options: readonly string[], what: string): void {
-  for (const option of options) if (given[option] !== undefined) throw notYet(`${what} option '${option}'`);
-}
+/** A bound that may be left out, ms. */
+const atMost = (value: unknown, what: string): number | undefined =>
+  value === undefined ? undefined : duration(value, what, 1);
 
 const isKeySource = (value: unknown): value is KeySource => typeof value === 'string' || typeof value === 'function';
 
@@ -87,8 +92,10 @@ const LONGEST_REST = 3_600_000;
 /** The shortest delay of a broker, ms. */
 const SHORTEST_REST = 1_000;
 
-function checkLong(value: unknown, what: string): TaskSettings['long'] {
-  if (value === undefined || value === false) return value;
+/** What has a time limit beyond ten minutes may need them, and is long unless somebody says that it is not. */
+function checkLong({ long, acksLate, timeLimit }: Record<string, unknown>, what: string): number | undefined {
+  const value = long ?? (acksLate !== false && timeLimit !== undefined && duration(timeLimit, what, 1) > LONG);
+  if (value === false) return undefined;
   const rest = value === true ? DEFAULT_REST : duration(value, what, SHORTEST_REST);
   if (rest <= LONGEST_REST) return rest;
   throw wrong(what, value, "true, false, or at most '1h': how late it runs again when its worker has died");
@@ -139,8 +146,6 @@ export function checkQueue(value: unknown, what: string): string {
 export function taskSettings(value: unknown, where: string): TaskSettings {
   const what = `${where}: @Task`;
   const given = checkOptions(value ?? {}, TASK, what);
-  refuseUnbuilt(given, ['timeLimit'], what);
-  if (checkFlag(given.thread, `${what} option 'thread'`, false)) throw notYet(`${what} option 'thread'`);
   checkLateOnly(given, what);
   return Object.freeze({
     name: given.name === undefined ? undefined : checkName(given.name, `${what} option 'name'`, MAX_NAME_BYTES),
@@ -149,8 +154,10 @@ export function taskSettings(value: unknown, where: string): TaskSettings {
     retry: retryPolicy(given.retry, `${what} option 'retry'`),
     priority:
       given.priority === undefined ? undefined : checkInteger(given.priority, `${what} option 'priority'`, 0, 9),
-    expires: given.expires === undefined ? undefined : duration(given.expires, `${what} option 'expires'`, 1),
-    long: checkLong(given.long, `${what} option 'long'`),
+    expires: atMost(given.expires, `${what} option 'expires'`),
+    timeLimit: atMost(given.timeLimit, `${what} option 'timeLimit'`),
+    thread: checkFlag(given.thread, `${what} option 'thread'`, false),
+    long: checkLong(given, `${what} option 'long'`),
     onConnectionLoss: checkLoss(given.onConnectionLoss, `${what} option 'onConnectionLoss'`),
     afterCommit: checkFlag(given.afterCommit, `${what} option 'afterCommit'`, true),
     unique: checkUnique(given.unique, `${what} option 'unique'`),

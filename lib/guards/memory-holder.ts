@@ -63,7 +63,8 @@ export function release(
   if (record.mark !== undefined) return { record, answer: 'marked' };
   const covered = !dead && (record.args?.seq ?? 0) <= seq;
   const free = freed(record, Math.max(fence, record.floor), covered ? undefined : record.args);
-  const done = { ...free, done: { fence, seq, id: owner, dead } };
+  // What an earlier run has covered stays covered, though a message without a sequence ran since.
+  const done = { ...free, done: { fence, seq: Math.max(record.done?.seq ?? 0, seq), id: owner, dead } };
   if (dead || keep === 0) return ok(done);
   // A floor may differ between nodes, and a holder's fence may not: it is evidence.
   return ok({ ...done, owner, phase: 'kept', deadline: now + keep, fence, floor: record.floor });

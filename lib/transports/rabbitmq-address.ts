@@ -10,6 +10,8 @@ export interface RabbitAddress {
   /** For people: the password is masked, the options are left out. */
   readonly text: string;
   readonly vhost: string;
+  /** ms */
+  readonly heartbeat: number;
 }
 
 /** Reads an `amqp://` or `amqps://` URL; `ConfigError` when it is none. The URL itself is never in an error. */
@@ -23,7 +25,12 @@ export function parseAddress(url: string): RabbitAddress {
     throw new ConfigError('heartbeat in the address of RabbitMQ must be a number of seconds above 0', { heartbeat });
   }
   parsed.searchParams.set('heartbeat', heartbeat);
-  return { url: parsed.href, text: masked(parsed), vhost: decodeURIComponent(parsed.pathname.slice(1)) || '/' };
+  return {
+    url: parsed.href,
+    text: masked(parsed),
+    vhost: decodeURIComponent(parsed.pathname.slice(1)) || '/',
+    heartbeat: Number(heartbeat) * 1000,
+  };
 }
 
 function masked({ protocol, username, password, host, pathname }: URL): string {

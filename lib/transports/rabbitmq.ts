@@ -46,6 +46,7 @@ export const createRabbitTransport = (settings: RabbitSettings): Transport => ne
 
 class RabbitTransport implements Transport {
   readonly address: string;
+  readonly heartbeat: number;
   readonly #clock: Clock;
   readonly #namespace: string;
   readonly #address: RabbitAddress;
@@ -63,6 +64,7 @@ class RabbitTransport implements Transport {
   constructor({ url, namespace, clock, connectionName }: RabbitSettings) {
     this.#address = parseAddress(url);
     this.address = this.#address.text;
+    this.heartbeat = this.#address.heartbeat;
     this.#clock = clock;
     this.#namespace = namespace;
     const link = (name: 'publish' | 'consume'): Link =>

@@ -6,6 +6,7 @@ import type { Frame } from '../message.js';
 import type { Signals } from '../signals.js';
 import { deadQueue, type Transport } from '../transport.js';
 import { coalesces, PUBLISH_WINDOW, workerPolicy } from '../declarations/uniqueness.js';
+import { insist } from './insist.js';
 import type { Lease } from './lease.js';
 import type { Outcome } from './outcome.js';
 import type { ResultKeeper } from './result-keeper.js';
@@ -33,12 +34,10 @@ const BURIED = new TaskError(
 
 const EXPIRED = new TaskError('EXPIRED', 'the message expired before its first run, and was dropped');
 
-/** How often Redis is asked again when it does not answer: for a good second. */
-const TRIES = 5;
 /** On one delivery, then other keys get their turn. */
-const MOST_RERUNS = 10;
+export const MOST_RERUNS = 10;
 /** ms */
-const LONGEST_RERUNS = 300_000;
+export const LONGEST_RERUNS = 300_000;
 /** Between two tries of a publish, ms: at first, and at most. */
 const PAUSE = 1_000;
 const LONGEST_PAUSE = 30_000;
@@ -291,14 +290,8 @@ export class AckPolicy {
     return this.#repeat(() => use(lease));
   }
 
-  /** Asks again while nobody knows: a Redis that reconnects is back in a moment, and each of these is safe to repeat. */
-  async #repeat<A>(ask: () => Promise<A | 'unknown'>): Promise<A | 'unknown'> {
-    let answer = await ask();
-    for (let tries = 0; answer === 'unknown' && tries < TRIES; tries++) {
-      await pause(this.#parts.clock, 50 * 2 ** tries);
-      answer = await ask();
-    }
-    return answer;
+  #repeat<A>(ask: () => Promise<A | 'unknown'>): Promise<A | 'unknown'> {
+    return insist(this.#parts.clock, ask);
   }
 }
 

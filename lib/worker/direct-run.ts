@@ -1,67 +1,60 @@
-import { pause, type Clock } from '../clock.js';
+import { readArguments } from '../celery-protocol.js';
+import { pause } from '../clock.js';
 import type { DirectCall } from '../declarations/guarded-method.js';
-import { workerPolicy } from '../declarations/uniqueness.js';
-import {
-  ClosedError,
-  DuplicateTaskError,
-  DuplicateUndecidedError,
-  LeaseLostError,
-  LockUnavailableError,
-} from '../errors.js';
-import type { FenceSource } from '../fence.js';
-import type { ClaimAnswer, Guard, Holder, Identity } from '../guard.js';
+import { unpack } from '../declarations/payload.js';
+import { PUBLISH_WINDOW, workerPolicy } from '../declarations/uniqueness.js';
+import { DuplicateTaskError, LeaseLostError, LockUnavailableError, toError } from '../errors.js';
+import type { HoldAnswer, Holder, KeptArguments } from '../guard.js';
 import type { RunEvent, Signals } from '../signals.js';
 import { Entry, runInScope } from '../task-context.js';
-import type { TaskDefinition } from '../task-definition.js';
-import { freshCopy } from '../transport.js';
-import { Lease } from './lease.js';
+import type { Transport } from '../transport.js';
+import { LONGEST_RERUNS, MOST_RERUNS } from './ack-policy.js';
+import { DirectClaim, type DirectClaimParts, type DirectKey } from './direct-claim.js';
+import { takeOver } from './direct-message.js';
+import { insist } from './insist.js';
+import { Lease, type Grant } from './lease.js';
 import { RunContext, type RunView } from './run-context.js';
 
 /** What plain calls work with. */
-export interface DirectParts {
-  readonly guard: Guard;
-  readonly fences: FenceSource;
-  readonly clock: Clock;
+export interface DirectParts extends DirectClaimParts {
+  /** For arguments that arrived during the call, when somebody else has to run with them. */
+  readonly transport: Transport;
   readonly signals: Signals;
-  /** How long to ask who has the key, ms. */
-  readonly publishTimeout: number;
-  /** Aborts when the app closes: nobody waits for a turn any longer. */
-  readonly closing: AbortSignal;
   readonly app: object;
 }
 
-/** The key that a plain call takes, and the task that it belongs to. */
-export interface DirectKey {
-  readonly definition: TaskDefinition;
-  readonly key: string;
-  /** Name of the key's record. */
-  readonly record: string;
-}
+/** After a message that could not be published, ms. */
+const PAUSE = 1_000;
 
-/** How long an unreachable Redis is waited for, ms: a restart, not an outage. */
-const REACH = 1_000;
-/** Tries of an abandon or a release while Redis does not answer. */
-const TRIES = 5;
+type Body = Pick<DirectCall, 'prototype' | 'body'>;
 
-const backoff = (clock: Clock, round: number): number => Math.min(10 * 2 ** round, 1_000) * (0.5 + clock.random());
+/** How a body ended: by what it threw, whatever that is, or by a value. */
+type Ending = { readonly failed: true; readonly thrown: unknown } | { readonly failed: false; readonly value: unknown };
 
 /** One plain call of a guarded method: it has a lock and a context as a delivery's run has, and no message. */
 export class DirectRun implements RunView {
   readonly head: RunView['head'];
   readonly lock: { readonly key: string };
   readonly delivery = { redelivered: false };
-  readonly rerun = 0;
+  rerun = 0;
   lease: Lease | undefined;
   readonly #parts: DirectParts;
   readonly #key: DirectKey;
-  readonly #controller = new AbortController();
-  readonly #undecided: Identity[] = [];
+  readonly #claim: DirectClaim;
+  #controller = new AbortController();
+  /** By `clock.monotonic()`. */
+  #began = 0;
+  /** What it runs with, under `coalesce`. */
+  #kept: KeptArguments | undefined;
+  /** Whose arguments have no larger sequence than this waits for no run. */
+  #covered = 0;
 
   constructor(parts: DirectParts, key: DirectKey) {
     this.#parts = parts;
     this.#key = key;
     this.head = { id: parts.clock.uuid(), task: key.definition.name, attempt: 1, enqueuedAt: undefined };
     this.lock = { key: key.key };
+    this.#claim = new DirectClaim(parts, key, this.head.id);
   }
 
   get signal(): AbortSignal {
@@ -74,44 +67,185 @@ export class DirectRun implements RunView {
   }
 
   /**
-   * Runs the body once it has the key. Resolves to undefined when another task has it.
+   * Runs the body once it has the key. Resolves to undefined when another task has it; under `coalesce` that one has the
+   * arguments then.
    *
    * @throws DuplicateTaskError under `reject`; DuplicateUndecidedError, LockUnavailableError, ClosedError before the body;
    * LeaseLostError after it, when another run may have begun beside it; and what the body throws.
    */
-  async run({ prototype, body }: Pick<DirectCall, 'prototype' | 'body'>): Promise<unknown> {
-    const claimed = await this.#claim();
-    if (!(claimed instanceof Lease)) return this.#refused(claimed);
-    this.lease = claimed;
+  async run(call: Body): Promise<unknown> {
+    const claimed = await this.#claim.claim();
+    if (!('sent' in claimed)) return this.#refused(claimed);
+    this.#began = this.#parts.clock.monotonic();
+    const { own } = this.#claim;
+    const ending = await (own === undefined ? this.#once(call, claimed) : this.#all(call, claimed, own));
+    if (ending.failed) throw ending.thrown;
+    return ending.value;
+  }
+
+  /** A throw lets the key go, and calls nothing done. */
+  async #once(call: Body, grant: Grant): Promise<Ending> {
+    const ending = await this.#body(call, this.#hold(grant));
+    // Of what nobody knows the lease makes an end; it held all the time.
+    if (ending.failed || (await this.#release(grant, ending)) === 'marked') await this.#claim.abandon(grant.identity);
+    return ending;
+  }
+
+  /**
+   * Under `coalesce`: runs until no newer arguments wait, or a message has been published that runs with them. How the
+   * first run ended is how the call ends: the others are somebody else's.
+   */
+  async #all(call: Body, granted: Grant, own: KeptArguments): Promise<Ending> {
+    // Of its own arguments the caller hears, whatever becomes of them.
+    this.#covered = own.seq;
+    this.#kept = own;
+    let first: Ending | undefined;
+    for (let next: Grant | undefined = granted; next !== undefined;) {
+      const grant: Grant = next;
+      const lease = this.#hold(grant);
+      try {
+        await this.#demandNewest(lease);
+        const ending = await this.#body(call, lease);
+        this.signal.throwIfAborted();
+        first ??= ending;
+        next = await this.#next(ending, grant);
+      } catch (error) {
+        // Redis is away or the key is lost: whoever was told meanwhile that the call has its arguments counts on them.
+        lease.stop();
+        if (!(await this.#handOver(grant))) await this.#claim.abandon(grant.identity);
+        if (this.rerun === 0) throw error;
+        next = undefined;
+      }
+    }
+    return first as Ending;
+  }
+
+  #hold(grant: Grant): Lease {
+    const controller = new AbortController();
+    this.#controller = controller;
+    return (this.lease = new Lease(this.#parts, grant, (error) => {
+      this.#parts.signals.emit('lock:lost', { ...this.event(), error });
+      controller.abort(error);
+    }));
+  }
+
+  /** Never rejects. What an aborted body returned counts for nothing. */
+  async #body({ prototype, body }: Body, lease: Lease): Promise<Ending> {
     const { definition } = this.#key;
     const entry = new Entry(definition.service, definition.method, prototype);
     const context = new RunContext(this, this.#parts.signals);
     try {
-      const value: unknown = await runInScope({ context, app: this.#parts.app, entry }, () => body());
+      const newest = this.#taken();
+      const value: unknown = await runInScope({ context, app: this.#parts.app, entry }, () => body(newest));
       this.signal.throwIfAborted();
-      await this.#release(claimed);
-      return value;
-    } catch (error) {
-      claimed.stop();
-      await this.#abandon(claimed.identity);
-      throw error;
+      return { failed: false, value };
+    } catch (thrown) {
+      return { failed: true, thrown };
+    } finally {
+      lease.stop();
     }
   }
 
-  /** A run that ends here covers what was enqueued before it began, as every run does. */
-  async #release({ record, identity }: Lease): Promise<void> {
-    this.lease?.stop();
-    const end = { seq: 0, dead: false, keep: workerPolicy(this.#key.definition).keepFor };
-    const answer = await this.#repeat(() => this.#parts.guard.release(record, identity, end));
-    // Of what nobody knows the lease makes an end; it held all the time.
-    if (answer === 'lost')
-      throw new LeaseLostError('the lock was lost while the body ran', { record, fence: identity.fence });
-    if (answer === 'marked') await this.#abandon(identity);
+  /** Arguments that came from the key; undefined: the call's own. */
+  #taken(): readonly unknown[] | undefined {
+    if (this.#kept === undefined || this.#kept === this.#claim.own) return undefined;
+    const { args, kwargs } = readArguments(this.#kept.args);
+    return unpack(this.#key.definition, args, kwargs);
+  }
+
+  /** After a grant, and before the body: what is kept with the key may be newer. */
+  async #demandNewest(lease: Lease): Promise<void> {
+    if (!(await this.#takeNewest(lease))) {
+      const { record } = lease;
+      throw new LockUnavailableError('Redis did not say which arguments are the newest', { record });
+    }
+    lease.check();
+    this.signal.throwIfAborted();
+  }
+
+  /** False: nobody knows. */
+  async #takeNewest({ record, identity }: Pick<Grant, 'record' | 'identity'>): Promise<boolean> {
+    const { clock, guard } = this.#parts;
+    const newest = await insist(clock, () => guard.newest(record, identity));
+    if (typeof newest === 'object' && newest.seq > (this.#kept?.seq ?? 0)) this.#kept = newest;
+    return newest !== 'unknown';
+  }
+
+  /** The claim of the next run; undefined when none is to come, or it is somebody else's. */
+  async #next(ending: Ending, grant: Grant): Promise<Grant | undefined> {
+    const { clock, closing, signals } = this.#parts;
+    // Of the first run the caller hears; the arguments of a later one are others', and a worker gives them all attempts.
+    const failed = this.rerun > 0 && ending.failed;
+    if (failed) {
+      const error = toError(ending.thrown);
+      signals.emit('task:failed', { ...this.event(), error, seconds: this.#age() / 1_000 });
+    }
+    const answer = failed ? 'marked' : await this.#release(grant, ending);
+    if (answer === 'ok') return undefined;
+    if (!ending.failed) this.#covered = this.#kept?.seq ?? 0;
+    const moves = this.rerun >= MOST_RERUNS || this.#age() >= LONGEST_RERUNS || closing.aborted;
+    if (failed || moves || answer === 'unknown') {
+      if (await this.#handOver(grant)) return undefined;
+      // Nobody is left to run with them, and nothing brings them to anybody: they stay with the key.
+      if (failed && closing.aborted) throw toError(ending.thrown);
+      await pause(clock, PAUSE, closing);
+    }
+    this.rerun++;
+    const claimed = await this.#claim.claim(this.#kept);
+    return 'sent' in claimed ? claimed : undefined;
+  }
+
+  #age(): number {
+    return this.#parts.clock.monotonic() - this.#began;
+  }
+
+  /** A run that ends well covers what was enqueued before it began. Refused while newer arguments wait for one more. */
+  async #release({ record, identity }: Grant, { failed }: Ending): Promise<Exclude<HoldAnswer, 'lost'>> {
+    const { clock, guard } = this.#parts;
+    const { keepFor } = workerPolicy(this.#key.definition);
+    // A failure covers nobody, and leaves arguments to whoever comes.
+    const end = { seq: failed ? 0 : (this.#kept?.seq ?? 0), dead: failed, keep: keepFor };
+    const answer = await insist(clock, () => guard.release(record, identity, end));
+    if (answer !== 'lost') return answer;
+    throw new LeaseLostError('the lock was lost while the body ran', { record, fence: identity.fence });
+  }
+
+  /**
+   * What is left becomes a message under this call's id, for a worker; the key waits for it, unless somebody else has it
+   * by now. False: it cannot be published.
+   */
+  async #handOver(grant: Grant): Promise<boolean> {
+    const { guard, transport, clock, signals, publishTimeout } = this.#parts;
+    const { definition, key } = this.#key;
+    const { record, identity } = grant;
+    const held = await insist(clock, () => guard.hold(record, identity, publishTimeout + PUBLISH_WINDOW));
+    const known = await this.#takeNewest(grant);
+    const kept = this.#kept as KeptArguments;
+    if (known && kept.seq <= this.#covered) {
+      await this.#claim.abandon(identity);
+      return true;
+    }
+    const { queue, name: task } = definition;
+    try {
+      const frame = takeOver(definition, { ...this.head, key, kept, now: clock.now() });
+      await transport.publish({ queue, frame, timeout: publishTimeout });
+    } catch (thrown) {
+      signals.emit('publish:failed', { ...this.event(), to: queue, error: toError(thrown) });
+      return false;
+    }
+    if (held !== 'lost') await insist(clock, () => guard.confirm(record, identity, workerPolicy(definition).ttl));
+    signals.emit('task:enqueued', { task, id: this.head.id, key, queue, delay: 0, unguarded: false });
+    return true;
   }
 
   #refused(holder: Holder): undefined {
     const { owner, phase } = holder;
     const { task, id, key } = this.event();
+    const { signals } = this.#parts;
+    if (this.#claim.offers && phase !== 'kept') {
+      signals.emit('task:coalesced', { task, id, key, holder: { id: owner, phase }, side: 'call' });
+      return undefined;
+    }
     if (phase !== 'kept' && workerPolicy(this.#key.definition).onDuplicate === 'reject') {
       throw new DuplicateTaskError(`${task}: the key ${key} is held by task ${owner} (${phase})`, {
         task,
@@ -120,79 +254,6 @@ export class DirectRun implements RunView {
       });
     }
     const reason = phase === 'publishing' ? 'queued' : phase;
-    this.#parts.signals.emit('task:discarded', { task, id, key, holder: { id: owner, phase }, side: 'call', reason });
-  }
-
-  async #claim(): Promise<Lease | Holder> {
-    const { clock, fences, closing, guard } = this.#parts;
-    const { definition, record } = this.#key;
-    const { lease } = workerPolicy(definition);
-    const claim = { owner: this.head.id, nonce: clock.uuid().slice(0, 8), copy: freshCopy(clock), lease };
-    const began = clock.monotonic();
-    let seen = 0;
-    for (let round = 0; ; round++) {
-      const identity = { owner: claim.owner, fence: fences.next(seen) };
-      const sent = clock.monotonic();
-      // By id alone: a finished run of somebody else covers no call that is made now.
-      const answer = await guard.claimRunning(record, { ...claim, ...identity, seq: undefined, strategy: 'requeue' });
-      if (answer.outcome === 'granted' && clock.monotonic() - sent < lease)
-        return this.#hold({ record, identity, lease, sent });
-      if (answer.outcome === 'unknown' || answer.outcome === 'granted') this.#undecided.push(identity);
-      if (answer.outcome === 'fence') seen = answer.highest;
-      if (this.#isEvidence(answer) && (await this.#withdraw())) return answer.holder;
-      await this.#giveUp(answer, clock.monotonic() - began);
-      if (answer.outcome !== 'fence') await pause(clock, backoff(clock, round), closing);
-    }
-  }
-
-  #hold(grant: { record: string; identity: Identity; lease: number; sent: number }): Lease {
-    return new Lease(this.#parts, grant, (error) => {
-      this.#parts.signals.emit('lock:lost', { ...this.event(), error });
-      this.#controller.abort(error);
-    });
-  }
-
-  /** Under `requeue` a call is never refused; a holder that publishes proves nothing, its message may not exist. */
-  #isEvidence(answer: ClaimAnswer): answer is Extract<ClaimAnswer, { outcome: 'held' }> {
-    if (answer.outcome !== 'held' || answer.holder.phase === 'publishing') return false;
-    return answer.holder.phase === 'kept' || workerPolicy(this.#key.definition).onDuplicate !== 'requeue';
-  }
-
-  async #giveUp(answer: ClaimAnswer, waited: number): Promise<void> {
-    const { record } = this.#key;
-    const late = waited >= (answer.outcome === 'unavailable' ? REACH : this.#parts.publishTimeout);
-    const turn = answer.outcome === 'held' && workerPolicy(this.#key.definition).onDuplicate === 'requeue';
-    const closed = this.#parts.closing.aborted;
-    if (!closed && (turn || !late) && answer.outcome !== 'clock') return;
-    await this.#withdraw();
-    if (closed) throw new ClosedError('the app was closed before the call got its key', { record });
-    const cause = 'cause' in answer ? answer.cause : undefined;
-    if (answer.outcome === 'clock' || answer.outcome === 'unavailable') {
-      throw new LockUnavailableError(
-        'Redis does not give the key, and without it the method is not called',
-        { record },
-        cause,
-      );
-    }
-    throw new DuplicateUndecidedError('within publishTimeout nobody could say who has the key', { record }, cause);
-  }
-
-  /** Nothing is given up while a claim of ours may still be executed and then hold the key for nobody. */
-  async #withdraw(): Promise<boolean> {
-    const answers = await Promise.all(this.#undecided.map((identity) => this.#abandon(identity)));
-    return answers.every((answer) => answer === 'ok');
-  }
-
-  #abandon(identity: Identity): Promise<'ok' | 'unknown'> {
-    return this.#repeat(() => this.#parts.guard.abandon(this.#key.record, identity));
-  }
-
-  async #repeat<A>(ask: () => Promise<A | 'unknown'>): Promise<A | 'unknown'> {
-    let answer = await ask();
-    for (let tries = 0; answer === 'unknown' && tries < TRIES; tries++) {
-      await pause(this.#parts.clock, 50 * 2 ** tries);
-      answer = await ask();
-    }
-    return answer;
+    signals.emit('task:discarded', { task, id, key, holder: { id: owner, phase }, side: 'call', reason });
   }
 }

@@ -1,43 +1,40 @@
 import { pause } from '../clock.js';
 import { duration } from '../duration.js';
-import { RejectTask, RetryTask, TaskError, toError } from '../errors.js';
+import { RejectTask, RetryTask, TaskError, ThreadCrashedError, TimeLimitError, toError } from '../errors.js';
 import { backoff } from '../declarations/retry-policy.js';
 import type { Signals } from '../signals.js';
-import { Entry, runInScope } from '../task-context.js';
 import type { RetryPolicy, TaskDefinition } from '../task-definition.js';
+import { callBody, type BodyParts } from './body.js';
 import type { Claimer } from './claim.js';
 import type { Crashes } from './crashes.js';
 import { expired, type ExpiryParts } from './expiry.js';
+import type { LoopWatch } from './loop-watch.js';
 import type { Outcome } from './outcome.js';
 import type { ResultKeeper } from './result-keeper.js';
 import { RunContext } from './run-context.js';
 import type { Ending, Run } from './run.js';
 import type { Seat } from './seat.js';
 import type { StandIns } from './stand-ins.js';
-
-/** Where the services' instances come from. */
-export interface Instances {
-  of(definition: TaskDefinition): object | Promise<object>;
-}
+import type { ThreadPool } from './thread-pool.js';
+import { graceOf, TimeLimit } from './time-limit.js';
 
 /** What an executor works with. */
-export interface ExecutorParts extends ExpiryParts {
+export interface ExecutorParts extends ExpiryParts, BodyParts {
   readonly signals: Signals;
   readonly claimer: Claimer;
   readonly keeper: ResultKeeper;
   readonly standIns: StandIns;
   readonly crashes: Crashes;
-  readonly instances: Instances;
   /** Asked right before a body begins; false: its worker has run as many as it may. */
   readonly mayBegin: () => boolean;
   /** Aborts when the worker takes no more work: nothing begins any more. */
   readonly draining: AbortSignal;
-  /** The app of the run, for `tasks(Class)` inside a body. */
-  readonly app: object;
+  /** For tasks with `thread: true`; undefined: they run on the main thread as well. */
+  readonly threads: ThreadPool | undefined;
+  /** Undefined: nobody minds a loop that stands still. */
+  readonly watch: LoopWatch | undefined;
 }
 
-/** How long an aborted body may take to end before its message goes back without it, ms. */
-export const ABORT_GRACE = 1_000;
 /** Below this a delivery that is not due waits here, ms; else the broker keeps it. */
 const SHORT_DELAY = 1_000;
 
@@ -95,68 +92,67 @@ export class Executor {
     run.lease?.check();
     const { delivery, problem, aborted } = run;
     if (delivery.stale || aborted !== undefined) return { kind: 'returned' };
-    return problem && { kind: 'dead', code: problem instanceof TaskError ? problem.code : 'FAILED', error: problem };
+    return problem && { kind: 'dead', code: codeOf(problem), error: problem };
   }
 
   async #body(run: Run): Promise<Outcome> {
-    const { crashes, mayBegin } = this.#parts;
-    if (!mayBegin()) return { kind: 'returned' };
-    const early = (await crashes.begin(run)) ?? (await this.#acknowledge(run));
-    const outcome = early ?? (await this.#call(run));
-    await crashes.end(run);
+    const definition = run.definition as TaskDefinition;
+    const threads = definition.thread ? this.#parts.threads : undefined;
+    if (threads !== undefined && !(await threads.take(run))) return { kind: 'returned' };
+    const early = await this.#before(run, definition);
+    if (early !== undefined) threads?.leave();
+    const outcome = early ?? (await this.#run(run, definition, threads));
+    await this.#parts.crashes.end(run);
     return outcome;
   }
 
-  /** What has to be acknowledged before the body's first line; undefined when that may run. */
-  async #acknowledge(run: Run): Promise<Outcome | undefined> {
-    const { acksLate, long } = run.definition as TaskDefinition;
-    if (acksLate) return long === undefined ? undefined : this.#parts.standIns.post(run);
+  /** What has to be done before the body's first line; undefined when that may run. */
+  async #before(run: Run, { acksLate, long }: TaskDefinition): Promise<Outcome | undefined> {
+    const { mayBegin, crashes, standIns } = this.#parts;
+    if (!mayBegin()) return { kind: 'returned' };
+    const poison = await crashes.begin(run);
+    if (poison !== undefined) return poison;
+    if (acksLate) return long === undefined ? undefined : standIns.post(run);
     return (await ackedFirst(run)) ? undefined : { kind: 'returned' };
   }
 
-  async #call(run: Run): Promise<Outcome> {
-    const definition = run.definition as TaskDefinition;
+  async #run(run: Run, definition: TaskDefinition, threads: ThreadPool | undefined): Promise<Outcome> {
     run.begin(this.#parts.clock.monotonic());
     const fence = run.lease?.identity.fence;
     this.#parts.signals.emit('task:started', { redelivered: run.delivery.redelivered, fence, ...run.event() });
-    run.body = this.#invoke(run, definition);
+    const limit = TimeLimit.of(run, this.#parts);
+    run.body = threads === undefined ? this.#call(run, definition, limit) : threads.call(run, () => limit?.start());
     const ending = await Promise.race([run.body, this.#overdue(run, run.body)]);
+    limit?.stop();
     await run.handingOver;
     run.stage = 'settling';
     return this.#judge(run, definition, ending);
   }
 
-  /** Never rejects: what the body threw is its ending. */
-  async #invoke(run: Run, definition: TaskDefinition): Promise<Ending> {
-    const { signals, instances, app } = this.#parts;
-    try {
-      const service = await instances.of(definition);
-      const method = Reflect.get(service, definition.method) as (...args: unknown[]) => unknown;
-      const entry = new Entry(definition.service, definition.method);
-      const scope = { context: new RunContext(run, signals), app, entry };
-      const value = await runInScope(scope, () => Reflect.apply(method, service, run.args));
-      return { error: undefined, value };
-    } catch (thrown) {
-      return { error: toError(thrown), value: undefined };
-    }
+  #call(run: Run, definition: TaskDefinition, limit: TimeLimit | undefined): Promise<Ending> {
+    limit?.start();
+    const { watch, signals } = this.#parts;
+    watch?.entered(definition.name);
+    return callBody(this.#parts, definition, run.args, new RunContext(run, signals));
   }
 
   #overdue(run: Run, body: Promise<Ending>): Promise<Ending> {
     return new Promise((resolve) => {
       run.onAbort = () => {
-        const timer = this.#parts.clock.after(ABORT_GRACE, () => resolve(OVERDUE));
+        const timer = this.#parts.clock.after(graceOf(run), () => resolve(OVERDUE));
         void body.then(() => timer.cancel());
       };
     });
   }
 
   #judge(run: Run, definition: TaskDefinition, ending: Ending): Outcome {
-    const error = run.aborted ?? ending.error;
+    const error = run.aborted ?? run.timedOut ?? ending.error;
     if (error === undefined) return this.#success(run, ending.value);
     this.#failed(run, error);
     if (ending === OVERDUE) return { kind: 'overdue', error };
     // What an aborted body returned or threw counts for nothing: it may have ended early because it was asked to.
     if (run.aborted !== undefined) return { kind: 'aborted' };
+    if (ending.final === true) return { kind: 'dead', code: codeOf(error), error };
     return this.#afterFailure(run, definition.retry, error);
   }
 
@@ -178,6 +174,9 @@ export class Executor {
   #afterFailure(run: Run, policy: RetryPolicy, error: Error): Outcome {
     const { attempt } = run.head;
     if (error instanceof RejectTask) return { kind: 'dead', code: error.code, error };
+    // What operators look for by its code; of whatever else a body threw the text says most.
+    const ours = error instanceof TimeLimitError || error instanceof ThreadCrashedError;
+    if (attempt >= policy.attempts && ours) return { kind: 'dead', code: error.code, error };
     if (attempt >= policy.attempts) return { kind: 'dead', code: 'FAILED', error };
     const wished = error instanceof RetryTask ? error.delay : undefined;
     try {
@@ -192,6 +191,8 @@ export class Executor {
     }
   }
 }
+
+const codeOf = (error: Error): string => (error instanceof TaskError ? error.code : 'FAILED');
 
 /**
  * At most once: the ack is out of this process before the body's first line, or the body does not begin. False when the

@@ -35,7 +35,7 @@ export class ResultKeeper {
    * @throws PayloadError for what JSON cannot carry.
    */
   pack(run: Run, value: unknown): unknown {
-    return this.#wanted(run) ? packed(run, value) : undefined;
+    return this.#wanted(run) ? pack(run.head.task, value) : undefined;
   }
 
   /** `value` comes from `pack`. */
@@ -72,7 +72,8 @@ export class ResultKeeper {
   }
 }
 
-function packed({ head: { task } }: Run, value: unknown): unknown {
+/** What a body returned, as JSON carries it. @throws PayloadError */
+export function pack(task: string, value: unknown): unknown {
   const violations: Violation[] = [];
   let copy: unknown;
   try {

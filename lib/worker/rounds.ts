@@ -1,4 +1,5 @@
 import type { Clock, Timer } from '../clock.js';
+import { LONG } from '../declarations/task-settings.js';
 import type { Claimer } from './claim.js';
 import type { Run } from './run.js';
 import type { StandIns } from './stand-ins.js';
@@ -14,8 +15,6 @@ export interface RoundParts {
 
 /** ms between two looks: a message costs nothing, whatever the load. */
 const LOOK = 60_000;
-/** From then on a run is handed over, ms: RabbitMQ waits for 30 minutes by default, those for a seat included. */
-const LATE = 600_000;
 
 /** Looks for runs that take longer than anybody said, and hands them over before the broker takes their messages back. */
 export class Rounds {
@@ -45,6 +44,6 @@ export class Rounds {
 
   #isLate(run: Run): boolean {
     if (run.stage !== 'running' || run.definition?.acksLate !== true) return false;
-    return !run.delivery.stale && run.aborted === undefined && run.age(this.#parts.clock) >= LATE;
+    return !run.delivery.stale && run.aborted === undefined && run.age(this.#parts.clock) >= LONG;
   }
 }

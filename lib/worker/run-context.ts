@@ -1,13 +1,12 @@
 import type { MessageHead } from '../message.js';
 import type { LogLevel, RunEvent, Signals } from '../signals.js';
 import type { TaskContext, TaskLog } from '../task-context.js';
-import type { Lease } from './lease.js';
 
 /** What a context shows of a run: a delivery's, or that of a plain call. */
 export interface RunView {
   readonly head: Pick<MessageHead, 'id' | 'task' | 'attempt' | 'enqueuedAt'>;
   readonly lock: { readonly key: string } | undefined;
-  readonly lease: Lease | undefined;
+  readonly lease: { readonly identity: { readonly fence: number } } | undefined;
   readonly signal: AbortSignal;
   readonly delivery: { readonly redelivered: boolean };
   readonly rerun: number;

@@ -23,6 +23,8 @@ export interface Ending {
   readonly error: Error | undefined;
   /** What it returned. */
   readonly value: unknown;
+  /** To run again would not help. */
+  readonly final?: boolean | undefined;
 }
 
 /** What was read of a delivery: everything that could be, and why not the rest. */
@@ -67,6 +69,7 @@ export class Run {
   #frame: Frame;
   #first = 0;
   #aborted: Error | undefined;
+  #timedOut: Error | undefined;
   #controller: AbortController | undefined;
 
   constructor(delivery: Delivery, reading: Reading, namespace: string) {
@@ -147,6 +150,7 @@ export class Run {
   /** One more run on this delivery, with attempts and a signal of its own: who listened to the last one's is gone. */
   again(): void {
     this.rerun++;
+    this.#timedOut = undefined;
     this.#controller = undefined;
     this.#head = { ...this.#head, attempt: 1 };
   }
@@ -160,7 +164,8 @@ export class Run {
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
-      if (this.#aborted !== undefined) this.#controller.abort(this.#aborted);
+      const reason = this.#aborted ?? this.#timedOut;
+      if (reason !== undefined) this.#controller.abort(reason);
     }
     return this.#controller.signal;
   }
@@ -176,6 +181,18 @@ export class Run {
     this.#aborted = reason;
     this.#controller?.abort(reason);
     this.onAbort?.();
+  }
+
+  /** Why the run has failed, whatever its body still does; undefined while its time is not over. */
+  get timedOut(): Error | undefined {
+    return this.#timedOut;
+  }
+
+  /** Its time is over: the signal fires, and unlike an abort it keeps its lease and its delivery until the body has ended. */
+  timeOut(reason: Error): void {
+    if (this.#timedOut !== undefined) return;
+    this.#timedOut = reason;
+    this.#controller?.abort(reason);
   }
 
   /**
@@ -251,6 +268,7 @@ const NO_HEAD: MessageHead = {
   suspect: false,
   rootId: undefined,
   parentId: undefined,
+  timeLimit: undefined,
   ignoreResult: false,
 };
 

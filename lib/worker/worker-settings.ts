@@ -16,6 +16,21 @@ export interface WorkerOptions {
   readonly prefetch?: number;
   /** After so many runs it goes quiet by itself; never more bodies are begun. @default no limit */
   readonly maxTasks?: number;
+  /** For tasks with `thread: true`. */
+  readonly threads?: ThreadOptions;
+}
+
+/** The threads of a worker. */
+export interface ThreadOptions {
+  /**
+   * The module that exports the app: a file URL, or a path. Each thread loads it. `task-worker` knows it; in code it has
+   * to be said.
+   */
+  readonly module?: string | URL;
+  /** Threads at once; each takes a core. @default the concurrency, and not more than the machine has cores */
+  readonly size?: number;
+  /** Of the heap of each, MiB; a task that needs more fails with a `ThreadCrashedError`. @default what Node gives it */
+  readonly memory?: number;
 }
 
 /** Queues whose bodies share a number of places. */
@@ -38,7 +53,7 @@ export interface WorkerSettings {
   readonly maxTasks: number;
 }
 
-const KNOWN = ['queues', 'concurrency', 'prefetch', 'maxTasks'] as const;
+const KNOWN = ['queues', 'concurrency', 'prefetch', 'maxTasks', 'threads'] as const;
 const MOST = 65_535;
 /** Deliveries per queue that may wait for locks, where nobody says how many. */
 const ROOM = 10;

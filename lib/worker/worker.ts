@@ -14,9 +14,11 @@ import type { Signals } from '../signals.js';
 import type { Delivery, Relaying, Subscription, Transport } from '../transport.js';
 import { AckPolicy } from './ack-policy.js';
 import { Claimer } from './claim.js';
+import type { Instances } from './body.js';
 import { Crashes } from './crashes.js';
-import { Executor, type Instances } from './executor.js';
+import { Executor } from './executor.js';
 import { Herald } from './herald.js';
+import { LoopWatch } from './loop-watch.js';
 import type { Outcome } from './outcome.js';
 import type { ResultBackend } from '../result-backend.js';
 import { ResultKeeper } from './result-keeper.js';
@@ -25,6 +27,7 @@ import { readDelivery, type Run } from './run.js';
 import { Seat, type SeatParts } from './seat.js';
 import { Slots } from './slots.js';
 import { StandIns } from './stand-ins.js';
+import { ThreadPool, type ThreadSettings } from './thread-pool.js';
 import type { WorkerSettings } from './worker-settings.js';
 
 /** What a worker works with. */
@@ -43,6 +46,8 @@ export interface WorkerParts {
   readonly app: object;
   /** In `inspect`; others may have the same. */
   readonly name: string;
+  /** Undefined: no task wants a thread, or all run on the main one. */
+  readonly threads?: ThreadSettings | undefined;
 }
 
 /** ms between two looks at queues that are to be drained. */
@@ -59,6 +64,8 @@ export class Worker {
   readonly #seats: ReadonlyMap<string, SeatParts>;
   readonly #herald: Herald;
   readonly #rounds: Rounds;
+  readonly #threads: ThreadPool | undefined;
+  readonly #watch: LoopWatch | undefined;
   readonly #runs = new Map<Run, Promise<void>>();
   readonly #subscriptions: Subscription[] = [];
   #relay: Relaying | undefined;
@@ -93,8 +100,14 @@ export class Worker {
     const keeper = new ResultKeeper(parts);
     const standIns = new StandIns({ ...parts, draining });
     const claimer = new Claimer({ ...parts, draining });
-    const shared = { ...parts, draining, keeper, standIns, claimer, runs: () => this.#runs.keys() };
-    this.#executor = new Executor({ ...shared, crashes: new Crashes(parts), mayBegin: () => this.#mayBegin() });
+    const runs = (): Iterable<Run> => this.#runs.keys();
+    const shared = { ...parts, draining, keeper, standIns, claimer, runs };
+    const threads = parts.threads && new ThreadPool({ ...parts, draining }, parts.threads);
+    const watch = LoopWatch.of(parts, runs);
+    const mayBegin = (): boolean => this.#mayBegin();
+    this.#executor = new Executor({ ...shared, crashes: new Crashes(parts), mayBegin, threads, watch });
+    this.#threads = threads;
+    this.#watch = watch;
     this.#policy = new AckPolicy(shared);
     this.#rounds = new Rounds(shared);
     const { presence } = parts.guard;
@@ -128,6 +141,7 @@ export class Worker {
     if (this.#draining.signal.aborted) return;
     this.#herald.start();
     this.#rounds.start();
+    this.#watch?.start();
     signals.emit('worker:ready', { queues, concurrency });
   }
 
@@ -180,6 +194,8 @@ export class Worker {
     this.#hurry.abort();
     await quiet;
     this.#rounds.end();
+    this.#watch?.stop();
+    await this.#threads?.close();
     await this.#herald.end();
     this.#parts.signals.emit('worker:stopped', { aborted: count });
     return { aborted: count };

@@ -122,7 +122,18 @@ describe('an app', () => {
     expect(failures[0]).to.include({ event: 'task:enqueued' }).and.have.nested.property('error.message', 'full disk');
   });
 
-  it('forgets a worker that was stopped', async () => {
+  /** Ends in time when nobody holds what `make` gave any more. */
+  async function expectForgotten(make: () => Promise<object>): Promise<void> {
+    const made = new WeakRef(await make());
+    setFlagsFromString('--expose-gc');
+    const collectGarbage = runInNewContext('gc') as () => void;
+    await eventually(() => {
+      collectGarbage();
+      expect(made.deref() === undefined).to.equal(true);
+    });
+  }
+
+  it('forgets a worker that was stopped, though it be asked to start again', async () => {
     class Loans {
       @Task()
       async recompute(loanId: number) {
@@ -130,18 +141,12 @@ describe('an app', () => {
       }
     }
     const loans = app({ services: [Loans] });
-    const run = async (): Promise<WeakRef<object>> => {
+    await expectForgotten(async () => {
       const worker = loans.worker();
       await worker.start();
       await worker.stop();
-      return new WeakRef(worker);
-    };
-    const stopped = await run();
-    setFlagsFromString('--expose-gc');
-    const collectGarbage = runInNewContext('gc') as () => void;
-    await eventually(() => {
-      collectGarbage();
-      expect(stopped.deref() === undefined).to.equal(true);
+      expect(await worker.start().catch((error: Error) => error.message)).to.contain('make a new one');
+      return worker;
     });
   });
 

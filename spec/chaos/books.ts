@@ -111,11 +111,11 @@ export function readLedgers(folder: string, { deaths, dead }: Fates): Map<string
   }
   const byId = new Map<string, Word[]>();
   for (const word of words) byId.set(word.id, [...(byId.get(word.id) ?? []), word]);
-  for (const { calls, bodies, words: own, dead: buried } of ledgers.values()) {
+  for (const { calls, bodies, words: own, letters } of ledgers.values()) {
     calls.sort((one, other) => one.version - other.version);
     bodies.sort((one, other) => one.started - other.started);
     for (const id of new Set(calls.map((call) => call.id))) own.push(...(byId.get(id) ?? []));
-    for (const { id } of bodies) if (dead.has(id)) buried.add(id);
+    for (const { id } of bodies) if (dead.has(id)) letters.push({ id, code: '' });
   }
   return ledgers;
 }

@@ -11,6 +11,8 @@ const description: TaskDescription = {
   onDuplicate: { enqueue: 'discard', worker: 'requeue' },
   acksLate: true,
   retry: { attempts: 3, delay: 1000, factor: 2, maxDelay: 300_000, jitter: true },
+  timeLimit: null,
+  thread: false,
   long: null,
 };
 

@@ -39,7 +39,8 @@ describe('the log on a terminal', () => {
 
   it('begins with a banner', () => {
     const retry = { attempts: 1, delay: 1000, factor: 2, maxDelay: 300_000, jitter: true };
-    const common = { queue: 'tasks', acksLate: true, retry, long: null } as const;
+    const rest = { acksLate: true, retry, timeLimit: null, thread: false, long: null };
+    const common = { queue: 'tasks', ...rest } as const;
     const text = banner(
       {
         version: '1.2.3',

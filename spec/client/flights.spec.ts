@@ -23,6 +23,14 @@ describe('concurrent enqueues of one key', () => {
     expect(await join(5, undefined)).to.equal(undefined);
   });
 
+  it('travel with the newest arguments of those whom they cover', () => {
+    const passenger = (order: number, expires: number) => ({ order, call: { offer: '[]', expires } as Call });
+    const [leader, covered, longer] = [passenger(1, 5), passenger(2, 5), passenger(3, 6)];
+    const flight = new Flight(leader);
+    for (const newcomer of [covered, longer]) void flight.join(newcomer);
+    expect(flight.newest).to.equal(covered.call);
+  });
+
   it('fail together when nobody can be reached, and on their own when one names a queue that is gone', async () => {
     const to = (order: number, queue: string) => ({ order, call: { queue } as Call });
     const outcome = (outage: Error, queue: string): Promise<unknown> => {

@@ -75,6 +75,19 @@ overGuards((bed) => {
       await bed.publish('b');
     });
 
+    it('remembers the largest sequence, though a run without one came after it, well or dead', async () => {
+      const later = { strategy: 'coalesce', seq: 5 } as const;
+      await bed.guard.release(bed.key, await bed.run('a', { seq: 5 }), { seq: 5, dead: false });
+      for (const [id, dead] of [['b', false] as const, ['c', true] as const]) {
+        await bed.guard.release(bed.key, await bed.run(id), { seq: 0, dead });
+        expect((await bed.record()).done).to.include({ id, seq: 5, dead });
+        expect(await bed.guard.claimRunning(bed.key, running('late', later))).to.include({ outcome: 'done', id });
+      }
+      expect((await bed.guard.claimRunning(bed.key, running('later', { ...later, seq: 6 }))).outcome).to.equal(
+        'granted',
+      );
+    });
+
     it('works for a stopped run and after the deadline while nobody took the key', async () => {
       const identity = await bed.run('a');
       await bed.guard.claimRunning(bed.key, running('a', { nonce: 'second' }));

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { AmbiguousAppError, createApp, NotBoundError, NotYetError, ShouldCompute, Task } from '../../lib/index.js';
+import { AmbiguousAppError, createApp, NotBoundError, ShouldCompute, Task } from '../../lib/index.js';
 import { define } from '../../lib/declarations/registry.js';
 
 const memory = { broker: 'memory:', locks: 'memory:' } as const;
@@ -57,15 +57,6 @@ describe('a method under @ShouldCompute', () => {
     expect(given).to.be.instanceOf(Promise);
     expect(await given).to.equal(1);
     expect(await failure(Promise.resolve(new Reports().report(true)))).to.be.instanceOf(RangeError);
-    await app.close();
-  });
-
-  it('under coalesce is enqueued only: a plain call says so', async () => {
-    class Reports {
-      @Task() @ShouldCompute({ key: 'report', onDuplicate: 'coalesce' }) async report() {}
-    }
-    const app = createApp({ ...memory, services: [Reports] });
-    expect(await failure(new Reports().report())).to.be.instanceOf(NotYetError);
     await app.close();
   });
 

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { Task, type TaskOptions } from '../../lib/index.js';
-import { ConfigError, DecoratorModeError, NotYetError } from '../../lib/errors.js';
-import { only, thrownBy } from '../support/declare.js';
+import { ConfigError, DecoratorModeError } from '../../lib/errors.js';
+import { only } from '../support/declare.js';
 
 /** Declares a task with options that the compiler may not like. */
 function declare(options: unknown) {
@@ -24,6 +24,8 @@ describe('@Task', () => {
       retry: { attempts: 3, delay: 1000, factor: 2, maxDelay: 300_000, jitter: true },
       priority: undefined,
       expires: undefined,
+      timeLimit: undefined,
+      thread: false,
       long: undefined,
       onConnectionLoss: 'abort',
       afterCommit: true,
@@ -84,6 +86,10 @@ describe('@Task', () => {
     expect(() => declare(options)).not.to.throw();
   });
 
+  it('takes a time limit and a thread', () => {
+    expect(declare({ timeLimit: '1m', thread: true })).to.include({ timeLimit: 60_000, thread: true });
+  });
+
   it('waits for the commit unless afterCommit is false', () => {
     expect(declare({}).afterCommit).to.equal(true);
     expect(declare({ afterCommit: false }).afterCommit).to.equal(false);
@@ -127,6 +133,7 @@ describe('@Task', () => {
     [{ onConnectionLoss: 'finish', acksLate: false }, /'onConnectionLoss' does not go with acksLate: false/],
     [{ unique: { key: 'x', onDuplicate: 'requeue' } }, /write @ShouldCompute\({ key, onDuplicate: 'requeue' }\)/],
     [{ thread: 1 }, /'thread' is 1/],
+    [{ timeLimit: 0 }, /'timeLimit' is 0; it takes a duration of at least 1 ms/],
     [{ expires: 0 }, /'expires' is 0; it takes a duration of at least 1 ms/],
     [{ uniqe: 'x' }, /no option 'uniqe'; did you mean 'unique'\? \(options: name, queue, unique,/],
     ['loan:<loanId>', /is 'loan:<loanId>'; it takes an object/],
@@ -152,18 +159,13 @@ describe('@Task', () => {
     }
   });
 
-  const unbuilt: [object, string][] = [
-    [{ timeLimit: '1m' }, 'timeLimit'],
-    [{ thread: true }, 'thread'],
-  ];
-  for (const [options, name] of unbuilt) {
-    it(`says that ${name} is not built yet`, () => {
-      const error = thrownBy(() => declare(options));
-      expect(error).to.be.instanceOf(NotYetError);
-      expect(error.message).to.contain('LoanService.recompute').and.contain(name);
-      expect(error.data?.['option']).to.contain(name);
-    });
-  }
+  it('hands over what has a time limit above ten minutes, unless it is told not to', () => {
+    expect(declare({ timeLimit: '11m' })).to.have.property('long', 60_000);
+    expect(declare({ timeLimit: '11m', long: '5m' })).to.have.property('long', 300_000);
+    expect(declare({ timeLimit: '11m', long: false })).to.have.property('long', undefined);
+    expect(declare({ timeLimit: '11m', acksLate: false })).to.have.property('long', undefined);
+    expect(declare({ timeLimit: '10m' })).to.have.property('long', undefined);
+  });
 
   it('stands once on a method', () => {
     const declareTwice = () => {

@@ -1,18 +1,18 @@
 import { expect } from 'chai';
 import { RejectTask, Task, taskContext, type TaskEvents } from 'solotask';
 import { systemClock } from '../../lib/clock.js';
-import { COALESCE, nothingIsLeft } from '../support/coalesce.js';
+import { COALESCE, firstRuns, gatedLoans, nothingIsLeft } from '../support/coalesce.js';
 import { eventually } from '../support/eventually.js';
 import { Gate } from '../support/gate.js';
 import { onEveryStage } from '../support/stage.js';
 
 onEveryStage('coalesce, when runs fail or messages come late', (stage) => {
-  // R4
-  it('gives the newest arguments to the retry, whenever they come before it', async () => {
+  /** A service whose first attempt fails, and what it ran with. */
+  function retriedLoans() {
     const runs: string[] = [];
     const gate = new Gate();
     class Loans {
-      @Task({ queue: stage.queue, unique: COALESCE, retry: { attempts: 3, delay: '1s', jitter: false } })
+      @Task({ queue: stage.queue, unique: COALESCE, retry: { attempts: 2, delay: '1s', jitter: false } })
       async recompute(loanId: number, rate: number) {
         runs.push(`${rate} at ${taskContext().attempt}`);
         await gate.pass();
@@ -20,12 +20,16 @@ onEveryStage('coalesce, when runs fail or messages come late', (stage) => {
         return loanId;
       }
     }
+    return { Loans, gate, runs };
+  }
+
+  // R4
+  it('gives the newest arguments to the retry, whenever they come before it', async () => {
+    const { Loans, gate, runs } = retriedLoans();
     const app = stage.app([Loans]);
     const retried = stage.count(app, 'task:retried');
     const ended = stage.count(app, 'task:succeeded');
-    await app.worker().start();
-    const first = await app.tasks(Loans).recompute(1, 1);
-    await eventually(() => expect(gate.arrivals).to.equal(1));
+    const first = await firstRuns(app, { Loans, gate });
     await app.tasks(Loans).recompute(1, 2);
     gate.open();
     await eventually(() => expect(retried.total).to.equal(1));
@@ -38,24 +42,12 @@ onEveryStage('coalesce, when runs fail or messages come late', (stage) => {
   });
 
   it('carries newer arguments in the message of the retry, too: a lost record does not lose them', async () => {
-    const runs: string[] = [];
-    const gate = new Gate();
-    class Loans {
-      @Task({ queue: stage.queue, unique: COALESCE, retry: { attempts: 2, delay: '1s', jitter: false } })
-      async recompute(loanId: number, rate: number) {
-        runs.push(`${rate} at ${taskContext().attempt}`);
-        await gate.pass();
-        if (taskContext().attempt === 1) throw new Error('not yet');
-        return loanId;
-      }
-    }
+    const { Loans, gate, runs } = retriedLoans();
     // The first run, its hold, then the retry: to that the record tells nothing any more.
     let reads = 0;
     const app = stage.app([Loans], { before: (method) => (method === 'newest' && ++reads === 3 ? 'none' : undefined) });
     const ended = stage.count(app, 'task:succeeded');
-    await app.worker().start();
-    await app.tasks(Loans).recompute(1, 1);
-    await eventually(() => expect(gate.arrivals).to.equal(1));
+    await firstRuns(app, { Loans, gate });
     await app.tasks(Loans).recompute(1, 2);
     gate.open();
     await eventually(() => expect(ended.total).to.equal(1));
@@ -112,9 +104,7 @@ onEveryStage('coalesce, when runs fail or messages come late', (stage) => {
     }
     const app = stage.app([Loans]);
     const ended = stage.count(app, 'task:succeeded');
-    await app.worker().start();
-    await app.tasks(Loans).recompute(1, 1);
-    await eventually(() => expect(gate.arrivals).to.equal(1));
+    await firstRuns(app, { Loans, gate });
     await app.tasks(Loans).recompute(1, 2);
     gate.open();
     await eventually(() => expect(ended.total).to.equal(2));
@@ -124,16 +114,7 @@ onEveryStage('coalesce, when runs fail or messages come late', (stage) => {
 
   // R8
   it('takes arguments that come between the refused release and the next claim', async () => {
-    const rates: number[] = [];
-    const gate = new Gate();
-    class Loans {
-      @Task({ queue: stage.queue, unique: COALESCE })
-      async recompute(loanId: number, rate: number) {
-        rates.push(rate);
-        await gate.pass();
-        return loanId;
-      }
-    }
+    const { Loans, gate, rates } = gatedLoans(stage);
     const producer = stage.app([Loans]);
     const worker = stage.app([Loans], {
       before: async (method, [, claim]) => {
@@ -153,14 +134,8 @@ onEveryStage('coalesce, when runs fail or messages come late', (stage) => {
   });
 
   it('runs again for arguments that come between the claim and the body', async () => {
-    const rates: number[] = [];
-    class Loans {
-      @Task({ queue: stage.queue, unique: COALESCE })
-      async recompute(loanId: number, rate: number) {
-        rates.push(rate);
-        return loanId;
-      }
-    }
+    const { Loans, gate, rates } = gatedLoans(stage);
+    gate.open();
     const producer = stage.app([Loans]);
     let late = true;
     const worker = stage.app([Loans], {
@@ -220,14 +195,8 @@ onEveryStage('coalesce, when runs fail or messages come late', (stage) => {
   }
 
   it('never makes old arguments the newest: a refused message brings its own sequence', async () => {
-    const rates: number[] = [];
-    class Loans {
-      @Task({ queue: stage.queue, unique: { ...COALESCE, ttl: 100 } })
-      async recompute(loanId: number, rate: number) {
-        rates.push(rate);
-        return loanId;
-      }
-    }
+    const { Loans, gate, rates } = gatedLoans(stage, { unique: { ...COALESCE, ttl: 100 } });
+    gate.open();
     const app = stage.app([Loans]);
     const ended = stage.count(app, 'task:succeeded');
     const coalesced: TaskEvents['task:coalesced'][] = [];

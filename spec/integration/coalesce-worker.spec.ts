@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { ShouldCompute, Task, taskContext } from 'solotask';
-import { COALESCE, nothingIsLeft } from '../support/coalesce.js';
+import { COALESCE, firstRuns, gatedLoans, nothingIsLeft } from '../support/coalesce.js';
 import { eventually } from '../support/eventually.js';
 import { Gate } from '../support/gate.js';
 import { onEveryStage } from '../support/stage.js';
@@ -40,23 +40,12 @@ onEveryStage('coalesce on the worker', (stage) => {
   });
 
   it('lets a message wait its turn when nobody can say whose arguments are newer', async () => {
-    const rates: number[] = [];
-    const gate = new Gate();
-    class Loans {
-      @Task({ queue: stage.queue, unique: { ...COALESCE, lease: 1_000 } })
-      async recompute(loanId: number, rate: number) {
-        rates.push(rate);
-        await gate.pass();
-        return loanId;
-      }
-    }
+    const { Loans, gate, rates } = gatedLoans(stage, { unique: { ...COALESCE, lease: 1_000 } });
     let published = 0;
     const app = stage.app([Loans], { onPublish: () => void published++ });
     const ended = stage.count(app, 'task:succeeded');
     const dropped = stage.count(app, 'task:coalesced', 'task:discarded');
-    await app.worker().start();
-    await app.tasks(Loans).recompute(1, 1);
-    await eventually(() => expect(gate.arrivals).to.equal(1));
+    await firstRuns(app, { Loans, gate });
     // A foreign message has no sequence.
     await stage.publish({
       properties: { contentType: 'application/json', contentEncoding: 'utf-8', correlationId: 'foreign' },
@@ -84,9 +73,7 @@ onEveryStage('coalesce on the worker', (stage) => {
     }
     const app = stage.app([Loans]);
     const ended = stage.count(app, 'task:succeeded');
-    await app.worker().start();
-    await app.tasks(Loans).recompute(1, 1);
-    await eventually(() => expect(gate.arrivals).to.equal(1));
+    await firstRuns(app, { Loans, gate });
     await app.tasks(Loans).recompute(1, 2);
     gate.open();
     await eventually(() => expect(ended.total).to.equal(2));
@@ -95,16 +82,7 @@ onEveryStage('coalesce on the worker', (stage) => {
   });
 
   it('hands a key over when its worker stops between two runs', async () => {
-    const rates: number[] = [];
-    const gate = new Gate();
-    class Loans {
-      @Task({ queue: stage.queue, unique: COALESCE })
-      async recompute(loanId: number, rate: number) {
-        rates.push(rate);
-        await gate.pass();
-        return loanId;
-      }
-    }
+    const { Loans, gate, rates } = gatedLoans(stage);
     const app = stage.app([Loans]);
     const worker = app.worker();
     await worker.start();

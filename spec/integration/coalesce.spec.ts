@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { Task, taskContext, tasks, type TaskEvents } from 'solotask';
 import { systemClock } from '../../lib/clock.js';
-import { COALESCE, nothingIsLeft } from '../support/coalesce.js';
+import { COALESCE, firstRuns, gatedLoans, nothingIsLeft } from '../support/coalesce.js';
 import { eventually } from '../support/eventually.js';
 import { Gate } from '../support/gate.js';
 import { onEveryStage } from '../support/stage.js';
@@ -24,9 +24,7 @@ onEveryStage('coalesce, while the holder waits or runs', (stage) => {
     const events: TaskEvents['task:coalesced'][] = [];
     app.on('task:coalesced', (event) => events.push(event));
     const ended = stage.count(app, 'task:succeeded');
-    await app.worker().start();
-    const first = await app.tasks(Loans).recompute(1, 1);
-    await eventually(() => expect(gate.arrivals).to.equal(1));
+    const first = await firstRuns(app, { Loans, gate });
     const second = await app.tasks(Loans).recompute(1, 2);
     expect(second).to.include({ status: 'coalesced', id: first.id, key: 'loan:1' });
     expect(second.holder).to.deep.equal({ id: first.id, phase: 'running' });
@@ -48,21 +46,10 @@ onEveryStage('coalesce, while the holder waits or runs', (stage) => {
 
   // R2
   it('runs once more with the newest of many', async () => {
-    const gate = new Gate();
-    const rates: number[] = [];
-    class Loans {
-      @Task({ queue: stage.queue, unique: COALESCE })
-      async recompute(loanId: number, rate: number) {
-        rates.push(rate);
-        await gate.pass();
-        return loanId;
-      }
-    }
+    const { Loans, gate, rates } = gatedLoans(stage);
     const app = stage.app([Loans]);
     const ended = stage.count(app, 'task:succeeded');
-    await app.worker().start();
-    await app.tasks(Loans).recompute(1, 1);
-    await eventually(() => expect(gate.arrivals).to.equal(1));
+    await firstRuns(app, { Loans, gate });
     for (const rate of [2, 3, 4]) await app.tasks(Loans).recompute(1, rate);
     gate.open();
     await eventually(() => expect(ended.total).to.equal(2));
@@ -72,14 +59,8 @@ onEveryStage('coalesce, while the holder waits or runs', (stage) => {
 
   // R3
   it('runs once with the newest arguments when nobody had begun', async () => {
-    const rates: number[] = [];
-    class Loans {
-      @Task({ queue: stage.queue, unique: COALESCE })
-      async recompute(loanId: number, rate: number) {
-        rates.push(rate);
-        return loanId;
-      }
-    }
+    const { Loans, gate, rates } = gatedLoans(stage);
+    gate.open();
     const app = stage.app([Loans]);
     const ended = stage.count(app, 'task:succeeded');
     const first = await app.tasks(Loans).recompute(1, 1);
@@ -96,14 +77,8 @@ onEveryStage('coalesce, while the holder waits or runs', (stage) => {
   });
 
   it('takes the arguments of the last of many calls of one moment', async () => {
-    const rates: number[] = [];
-    class Loans {
-      @Task({ queue: stage.queue, unique: COALESCE })
-      async recompute(loanId: number, rate: number) {
-        rates.push(rate);
-        return loanId;
-      }
-    }
+    const { Loans, gate, rates } = gatedLoans(stage);
+    gate.open();
     const app = stage.app([Loans]);
     const ended = stage.count(app, 'task:succeeded');
     await app.connect();
@@ -123,14 +98,8 @@ onEveryStage('coalesce, while the holder waits or runs', (stage) => {
 
   // R11
   it('takes later arguments of a producer whose clock is slow', async () => {
-    const rates: number[] = [];
-    class Loans {
-      @Task({ queue: stage.queue, unique: COALESCE })
-      async recompute(loanId: number, rate: number) {
-        rates.push(rate);
-        return loanId;
-      }
-    }
+    const { Loans, gate, rates } = gatedLoans(stage);
+    gate.open();
     const app = stage.app([Loans]);
     const slow = stage.app([Loans], { clock: { ...systemClock, now: () => systemClock.now() - 60_000 } });
     const ended = stage.count(app, 'task:succeeded');

@@ -58,6 +58,33 @@ onEveryStage('several queues of one worker', (stage) => {
     await stage.removeQueue(trickle);
   });
 
+  it('give it ten messages more each than it runs bodies, or its prefetch; the rest is for other workers', async () => {
+    const gate = new Gate();
+    const other = uniqueName('other');
+    class Loans {
+      @Task({ queue: stage.queue })
+      async one() {
+        await gate.pass();
+      }
+      @Task({ queue: other })
+      async other() {
+        await gate.pass();
+      }
+    }
+    const app = stage.app([Loans]);
+    await Promise.all(Array.from({ length: 30 }, () => [app.tasks(Loans).one(), app.tasks(Loans).other()]).flat());
+    const ready = (): Promise<number[]> => Promise.all([stage.ready(), stage.ready(other)]);
+    await app.worker({ concurrency: 2 }).start();
+    await eventually(async () => expect(await ready()).to.deep.equal([18, 18]));
+    await app.worker({ concurrency: 3, prefetch: 4 }).start();
+    await eventually(async () => expect(await ready()).to.deep.equal([14, 14]));
+    await eventually(() => expect(gate.arrivals).to.equal(5));
+    const ended = stage.count(app, 'task:succeeded');
+    gate.open();
+    await eventually(() => expect(ended.total).to.equal(60));
+    await stage.removeQueue(other);
+  });
+
   it('run as many bodies as each has a number, whatever the others do', async () => {
     const gate = new Gate();
     const [slow, rest] = [uniqueName('slow'), uniqueName('rest')];

@@ -1,18 +1,24 @@
 import amqplib, { type Channel, type ChannelModel } from 'amqplib';
 import { expect } from 'chai';
-import { createApp, Task, type App } from 'solotask';
+import { createApp, Task, type App, type AppOptions } from 'solotask';
+import { systemClock } from '../../lib/clock.js';
+import { createMemoryGuard, MemoryLocks } from '../../lib/guards/memory.js';
+import { createMemoryTransport, MemoryBroker } from '../../lib/transports/memory.js';
 import { thrownBy } from '../support/declare.js';
 import { eventually } from '../support/eventually.js';
 import { testAmqpUrl, testRedisUrl, uniqueName } from '../support/servers.js';
 
 describe("a queue that is somebody else's, on RabbitMQ", () => {
   const namespace = uniqueName('ns');
-  const links = { namespace, broker: testAmqpUrl(), locks: testRedisUrl() };
+  let links: Pick<AppOptions, 'broker' | 'locks' | 'namespace'>;
   let connection: ChannelModel;
   let channel: Channel;
   let queue: string;
 
-  before(async () => (connection = await amqplib.connect(testAmqpUrl())));
+  before(async () => {
+    links = { namespace, broker: testAmqpUrl(), locks: testRedisUrl() };
+    connection = await amqplib.connect(testAmqpUrl());
+  });
   beforeEach(async () => {
     channel = await connection.createChannel();
     channel.on('error', () => {});
@@ -101,5 +107,39 @@ describe("a queue that is somebody else's, on RabbitMQ", () => {
     expect(declare({ passive: 'yes' }))
       .to.have.property('message')
       .that.contains('true or false');
+  });
+});
+
+describe("a queue that is somebody else's, in memory", () => {
+  const clock = systemClock;
+
+  it('is used as it is, and no key waits longer than its message', async () => {
+    const broker = new MemoryBroker(clock);
+    const store = new MemoryLocks();
+    broker.declare({ name: 'celery', type: 'classic' });
+    class Loans {
+      @Task({ queue: 'celery', unique: 'loan:<loanId>', expires: '5s' })
+      async recompute(loanId: number) {
+        return loanId;
+      }
+    }
+    const links = { broker: createMemoryTransport({ clock, broker }), locks: createMemoryGuard({ clock, store }) };
+    await using app = createApp({ ...links, queues: { celery: { passive: true } }, services: [Loans] });
+    await app.tasks(Loans).recompute(1);
+    await eventually(() => {
+      const { phase, deadline } = store.read('solotask:lock:Loans.recompute:loan:1', clock.now())!;
+      expect(phase).to.equal('queued');
+      expect(deadline - clock.now()).to.be.within(1, 5_000);
+    });
+    expect(broker.ready('celery')).to.equal(1);
+    expect(broker.queue('celery.dead')?.declaration).to.include({ type: 'classic' });
+  });
+
+  it('must exist', async () => {
+    const links = { broker: 'memory:', locks: 'memory:' };
+    const app = createApp({ ...links, queues: { nobodys: { passive: true } }, services: [] });
+    const thrown: unknown = await app.connect().catch((error: unknown) => error);
+    expect(thrown).to.have.property('message').that.contains('not ours to declare');
+    await app.close();
   });
 });

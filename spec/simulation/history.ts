@@ -1,4 +1,5 @@
 import { createApp, RejectTask, RetryTask, taskContext, type App, type AppWorker, type EventName } from 'solotask';
+import { unbind } from '../../lib/app/binding.js';
 import { pause } from '../../lib/clock.js';
 import { createMemoryResults, MemoryResults } from '../../lib/results/memory.js';
 import { MemoryBroker } from '../../lib/transports/memory.js';
@@ -51,7 +52,7 @@ export class History {
   readonly #results = new MemoryResults();
   readonly #service: Service;
   readonly #struck = new Set<Fault>();
-  #spawned = 0;
+  #apps: App[] = [];
 
   constructor(plan: Plan) {
     this.#plan = plan;
@@ -70,7 +71,10 @@ export class History {
     const quiet = await this.#world.run(PATIENCE);
     const { ready: left } = await this.#watcher().figures(QUEUE);
     await this.#readDeadLetters();
-    return { ledger: this.#ledger, quiet, left, held: await this.#held(), steps: this.#world.steps };
+    const held = await this.#held();
+    // The dead close nothing, and who is not closed is never forgotten.
+    for (const app of this.#apps) unbind(app);
+    return { ledger: this.#ledger, quiet, left, held, steps: this.#world.steps };
   }
 
   #skew(): number {
@@ -81,7 +85,7 @@ export class History {
   #spawn(index: number): Member {
     const { latency, loss, late, producers, workers, ignorant } = this.#plan;
     const works = index >= producers;
-    const process = this.#world.process(`${works ? 'worker' : 'producer'} ${this.#spawned++}`, this.#skew());
+    const process = this.#world.process(`${works ? 'worker' : 'producer'} ${this.#apps.length}`, this.#skew());
     const transport = new NetworkTransport(this.#world, process, this.#broker, { latency, notice: 500 });
     transport.onStored = ({ frame }) => void this.#ledger.stored.add(Number(frame.headers['call']));
     const locks = new NodeGuard(this.#world, process, this.#nodes, { latency, loss, late });
@@ -91,6 +95,7 @@ export class History {
     const container = { get: () => Object.assign(Object.create(prototype as object) as object, { owner: member }) };
     const services = older ? [Before] : [this.#service];
     const app = createApp({ broker: transport, locks, services, results, container }, process.clock);
+    this.#apps.push(app);
     const member: Member = { process, transport, app, worker: undefined, moments: new Map() };
     process.onMoment = (moment) => this.#passed(index, member, moment);
     for (const event of WORDS) app.on(event, (payload) => this.#hear(process, event, payload));
@@ -334,8 +339,7 @@ export class History {
     const watcher = this.#watcher();
     await watcher.consume(`${QUEUE}.dead`, 1_000, {
       deliver: ({ frame: { headers } }) => {
-        this.#ledger.dead.add(String(headers['id']));
-        this.#ledger.codes.set(String(headers['id']), String(headers['dead_code']));
+        this.#ledger.letters.push({ id: String(headers['id']), code: String(headers['dead_code']) });
       },
       lost: () => {},
     });

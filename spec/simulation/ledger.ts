@@ -67,15 +67,23 @@ export class Ledger {
   readonly calls: Enqueued[] = [];
   readonly bodies: Body[] = [];
   readonly words: Word[] = [];
-  /** Task ids in the dead letters. */
-  readonly dead = new Set<string>();
-  /** Why they are there. */
-  readonly codes = new Map<string, string>();
+  /** The dead letters: a task can be there twice, with its own arguments and with those of others. */
+  readonly letters: { readonly id: string; readonly code: string }[] = [];
   readonly blocks: Block[] = [];
   /** Messages that nobody can run. */
   readonly strays: string[] = [];
   /** Versions of the calls whose message the broker took. */
   readonly stored = new Set<number>();
+
+  /** Task ids in the dead letters. */
+  get dead(): ReadonlySet<string> {
+    return new Set(this.letters.map(({ id }) => id));
+  }
+
+  /** Is there a dead letter of that task with one of the codes? */
+  diedOf(id: string, codes: readonly string[]): boolean {
+    return this.letters.some((letter) => letter.id === id && codes.includes(letter.code));
+  }
 
   /** Everything in its order, for people. */
   lines(): string[] {

@@ -26,7 +26,7 @@ describe('the places of a worker', () => {
     const slots = new Slots(1);
     const [one, other] = [slots.line(), slots.line()];
     expect(one.take()).to.equal(undefined);
-    const waiting = [one.take(), other.take()];
+    const waiting = [one.take(), other.take()].map((place) => Promise.resolve(place));
     slots.open();
     for (const turn of waiting) await turn;
     expect(other.take()).to.equal(undefined);

@@ -35,6 +35,7 @@ const DRIVERS = {
   redlock: 'lib/guards/redlock',
   commander: 'lib/cli/',
   pino: 'lib/cli/',
+  piscina: 'lib/worker/thread-pool',
 };
 
 const partOf = (path) => path.replace(/^lib\//, '').replace(/(\/.*|\.ts)$/, '');

@@ -139,4 +139,25 @@ export const ACKS = [
     ],
     spec('integration/chosen-moments', 'is the end of the renewals'),
   ),
+  without(
+    '8',
+    'a time limit takes the key from no body that goes on',
+    'worker/run',
+    [['this.#timedOut = reason;\n', 'this.#timedOut = reason;\n        this.abort(reason);\n']],
+    integration('time-limit', 'has failed when it ends after the limit'),
+  ),
+  without(
+    '8',
+    'what ends after its time limit has failed',
+    'worker/executor',
+    [['run.aborted ?? run.timedOut ?? ending.error', 'run.aborted ?? ending.error']],
+    integration('time-limit', 'has failed when it ends after the limit'),
+  ),
+  without(
+    '8',
+    'a thread whose body ignores its abort is ended',
+    'worker/thread-call',
+    [['this.#later(ABORT_GRACE, () => this.#end());', '']],
+    spec('worker/thread-pool', 'ended with a body'),
+  ),
 ];

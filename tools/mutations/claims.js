@@ -216,8 +216,25 @@ const DONE = [
     clause(
       'done, release',
       'is written',
-      ['holder', ['{ ...free, done: { fence, seq, id: owner, dead } }', '{ ...free }']],
-      ['release', ["changes.d, changes.u, changes.v, changes.z = owner, fence, seq, dead == '1' and '1'", '']],
+      [
+        'holder',
+        ['{ ...free, done: { fence, seq: Math.max(record.done?.seq ?? 0, seq), id: owner, dead } }', '{ ...free }'],
+      ],
+      [
+        'release',
+        [
+          "changes.d, changes.u, changes.v, changes.z = owner, fence, text(math.max(number('v'), tonumber(seq))), dead == '1' and '1'",
+          '',
+        ],
+      ],
+    ),
+  ),
+  simulated(
+    clause(
+      'done, release',
+      'keeps the largest sequence',
+      ['holder', ['Math.max(record.done?.seq ?? 0, seq)', 'seq']],
+      ['release', ["text(math.max(number('v'), tonumber(seq)))", 'seq']],
     ),
   ),
 ];

@@ -133,4 +133,11 @@ export const EVIDENCE = [
     [['landing === undefined || outlives ||', 'landing === undefined ||']],
     FLIGHTS,
   ),
+  without(
+    '3, expire',
+    'and takes its arguments along',
+    'client/flights',
+    [["stage === 'gathering' && !outlives;", "stage === 'gathering';"]],
+    FLIGHTS,
+  ),
 ];

@@ -65,7 +65,7 @@ export const LONG_RUNS = [
     'long',
     'a run of ten minutes is handed over',
     'worker/rounds',
-    [['run.age(this.#parts.clock) >= LATE', 'false']],
+    [['run.age(this.#parts.clock) >= LONG', 'false']],
     LATE,
   ),
   without('long', 'with a record by then', 'worker/stand-ins', [['if (await claimer.adopt(run))', '']], LATE),

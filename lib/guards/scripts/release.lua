@@ -10,7 +10,8 @@ if r.m then
 end
 local covered = dead == '0' and sequence('a') <= tonumber(seq)
 local changes = free(math.max(number('f'), number('l')), not covered and r.a)
-changes.d, changes.u, changes.v, changes.z = owner, fence, seq, dead == '1' and '1'
+-- What an earlier run has covered stays covered, though a message without a sequence ran since.
+changes.d, changes.u, changes.v, changes.z = owner, fence, text(math.max(number('v'), tonumber(seq))), dead == '1' and '1'
 if dead == '0' and keep ~= '0' then
   -- A floor may differ between nodes, and a holder's fence may not: it is evidence.
   changes.o, changes.p, changes.t, changes.f, changes.l = owner, 'k', text(now + keep), r.f, r.l

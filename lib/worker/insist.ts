@@ -1,0 +1,14 @@
+import { pause, type Clock } from '../clock.js';
+
+/** How often Redis is asked again when it does not answer: for a good second. */
+const TRIES = 5;
+
+/** Asks again while nobody knows: a Redis that reconnects is back in a moment. For what is safe to repeat. */
+export async function insist<A>(clock: Clock, ask: () => Promise<A | 'unknown'>): Promise<A | 'unknown'> {
+  let answer = await ask();
+  for (let tries = 0; answer === 'unknown' && tries < TRIES; tries++) {
+    await pause(clock, 50 * 2 ** tries);
+    answer = await ask();
+  }
+  return answer;
+}
