@@ -1,5 +1,5 @@
 export { App, createApp, tasks, type MethodName } from './app/app.js';
-export type { AppWorker } from './app/worker-handle.js';
+export type { AppWorker, WorkerState } from './app/worker-handle.js';
 export type { AppOptions, AppSettings, Container, QueueOptions, RedisClient, Services } from './app/app-options.js';
 export type { BatchOptions, CallOptions } from './app/call-options.js';
 export type { SendOptions } from './app/send-options.js';
@@ -9,6 +9,8 @@ export type { TransactionBody, TransactionRunner } from './client/transaction.js
 export type { Clock, Timer } from './clock.js';
 export * from './errors.js';
 export type * from './guard.js';
+export type { Health } from './health.js';
+export type { Metrics } from './metrics.js';
 export type { Inspector, Overview, QueueView } from './inspector/inspector.js';
 export type { DeadLetterView } from './inspector/dead-letter.js';
 export type { Choice, DeadLetterEnd, DeadLetters, Told } from './inspector/dead-letters.js';

@@ -36,7 +36,16 @@ export interface TaskEvents {
     /** `call`: a plain call of a `@ShouldCompute` method. */
     readonly side: 'enqueue' | 'worker' | 'call';
   };
-  'task:started': RunEvent & { readonly redelivered: boolean; readonly fence: number | undefined };
+  'task:started': RunEvent & {
+    readonly redelivered: boolean;
+    readonly fence: number | undefined;
+    /** How often this delivery has run before, for newer arguments. */
+    readonly rerun: number;
+    /** Since it was enqueued or, later, due; undefined of a re-run, and when the message does not say. */
+    readonly waitSeconds: number | undefined;
+    /** How long Redis took to grant the key; undefined for a plain task. */
+    readonly claimSeconds: number | undefined;
+  };
   'task:progress': RunEvent & { readonly done: number; readonly total: number };
   /** What a task said by `taskContext().log`. */
   'task:log': RunEvent & { readonly level: LogLevel; readonly message: string; readonly data: object | undefined };

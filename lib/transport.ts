@@ -66,6 +66,8 @@ export interface DeliveryHandler {
 
 /** A running subscription. */
 export interface Subscription {
+  /** Messages come now: false while a lost consumer is being re-established. @default true */
+  readonly attached?: boolean;
   /** Stops deliveries. Unsettled ones stay open until they are settled or the transport closes. */
   cancel(): Promise<void>;
 }
@@ -95,6 +97,20 @@ export interface TransportEvents {
   blocked(blocked: boolean, reason: string | undefined): void;
   /** The relay took a message whose `expires` had passed while it was delayed; it is gone. */
   expired?(frame: Frame, queue: string, expires: number): void;
+}
+
+/**
+ * How a link to the broker stands. `blocked`: an alarm, and the broker takes no messages. `refused`: the broker refuses the
+ * login, and nobody tries again.
+ */
+export type LinkState = 'up' | 'blocked' | 'down' | 'refused';
+
+/** How a transport stands now, for probes. */
+export interface TransportHealth {
+  readonly publish: LinkState;
+  readonly consume: LinkState;
+  /** For people: what the alarm is about, or why there is no link; undefined when both are up. */
+  readonly reason: string | undefined;
 }
 
 /** Queue figures, for people and for drains. */
@@ -131,6 +147,8 @@ export interface Transport {
   /** Takes messages without consuming: what is not settled goes back. `UnroutableError` when there is no such queue. */
   pull(queue: string): Promise<Pull>;
   figures(queue: string): Promise<QueueFigures>;
+  /** Without asking anybody. */
+  health(): TransportHealth;
   /** Waits for open confirms, closes channels, then links. */
   close(): Promise<void>;
 }

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { compile, examplesOf, ROOT, write } from './support/doc-examples.js';
+import { anchorsOf, compile, examplesOf, ROOT, write } from './support/doc-examples.js';
 
 /** Documents by their paths from the repository. */
 function documents(): Map<string, string> {
@@ -9,15 +9,6 @@ function documents(): Map<string, string> {
   const paths = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', ...pages.map((name) => `docs/${name}`)];
   return new Map(paths.map((path) => [path, readFileSync(join(ROOT, path), 'utf8')]));
 }
-
-/** The anchors that GitHub gives to the headings of a page. */
-const anchorsOf = (markdown: string): string[] =>
-  [...markdown.matchAll(/^#+ (.+)$/gm)].map(([, title = '']) =>
-    title
-      .toLowerCase()
-      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
-      .replaceAll(' ', '-'),
-  );
 
 describe('the documents', () => {
   it('have TypeScript examples that compile with the tsconfig of docs/getting-started.md', async () => {

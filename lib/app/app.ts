@@ -5,16 +5,17 @@ import { sendSettings, type SendOptions } from './send-options.js';
 import { addressee } from './direct-calls.js';
 import { submitAll } from '../client/batch.js';
 import { prepare, prepareAll, prepareNamed, type Call } from '../client/call.js';
-import type { Client } from '../client/client.js';
 import { offerOf } from '../client/offer.js';
 import type { Receipt } from '../client/receipt.js';
 import { Transactions, type TransactionBody, type TransactionRunner } from '../client/transaction.js';
 import { systemClock, type Clock } from '../clock.js';
 import { ClosedError, ConfigError } from '../errors.js';
 import { checkName, wrong } from '../options.js';
+import { healthOf, Vitals, type Health } from '../health.js';
 import { Instances } from './instances.js';
 import { closeLinks, openLinks, type Links } from './links.js';
 import { Inspector } from '../inspector/inspector.js';
+import { openMetrics, type Metrics } from '../metrics.js';
 import { Registry } from '../declarations/registry.js';
 import { Signals, type EventName, type Listener } from '../signals.js';
 import { REHEARSE, type Rehearsal } from './rehearsal.js';
@@ -52,6 +53,7 @@ export class App {
   readonly #workers = new Set<WorkerHandle>();
   /** Plain calls under way. */
   readonly #calls = new Set<Promise<unknown>>();
+  readonly #vitals = new Vitals(this.#signals, () => this.#opened?.transport.health());
   readonly #transactions: Transactions;
   #settings: AppSettings;
   #clock: Clock;
@@ -60,8 +62,9 @@ export class App {
   /** Of all its workers: one instance per class. */
   #instances: Instances | undefined;
   #links: Promise<Links> | undefined;
-  /** Once the links are open. */
-  #client: Client | undefined;
+  /** The links, once they are open. */
+  #opened: Links | undefined;
+  #metrics: Promise<Metrics> | undefined;
   readonly #closing = new AbortController();
   #closed: Promise<void> | undefined;
   /** Nothing that was begun before the close is waited for any more. */
@@ -216,14 +219,7 @@ export class App {
     const make = async (): Promise<Worker> => {
       const links = await this.#open();
       const { namespace, publishTimeout } = this.#settings;
-      const parts = {
-        ...links,
-        ...this.#bodies(),
-        clock: this.#clock,
-        signals: this.#signals,
-        namespace,
-        publishTimeout,
-      };
+      const parts = { ...links, ...this.#bodies(), ...this.#basics(), namespace, publishTimeout };
       return new Worker({ ...parts, threads: threads?.(this.addresses) }, settings);
     };
     return new WorkerHandle(settings, make, this.#workers);
@@ -234,7 +230,27 @@ export class App {
     const registry = this.#resolve();
     const links = await this.#open();
     const { namespace, publishTimeout } = this.#settings;
-    return new Inspector({ ...links, clock: this.#clock, signals: this.#signals, registry, namespace, publishTimeout });
+    return new Inspector({ ...links, ...this.#basics(), registry, namespace, publishTimeout });
+  }
+
+  /** Whether work gets done here, and why not: for a readiness probe. Asks nobody. */
+  health(): Health {
+    const workers = [...this.#workers].map(({ state }) => state);
+    const unopened = this.#links === undefined ? 'new' : 'opening';
+    const open = this.#opened === undefined ? unopened : 'opened';
+    return healthOf(this.#vitals, { stage: this.#closed === undefined ? open : 'closed', workers });
+  }
+
+  /** What Prometheus reads. Counts from the first call on, so make it at the start; gives the same each time. */
+  async metrics(): Promise<Metrics> {
+    return (this.#metrics ??= openMetrics({
+      ...this.#basics(),
+      vitals: this.#vitals,
+      definitions: this.definitions,
+      ready: () => this.health().ready,
+      bodies: () => [...this.#workers].flatMap(({ bodies }) => bodies),
+      figures: async (queue) => (await this.#links)?.transport.figures(queue),
+    }));
   }
 
   /** Refuses new work, stops its workers, flushes what is on its way, closes the links. The process can end then. */
@@ -253,6 +269,10 @@ export class App {
   [IN_THREAD](tell: (event: EventName, payload: object) => void): ThreadParts {
     this.#signals.divert(tell);
     return this.#bodies();
+  }
+
+  #basics(): { clock: Clock; signals: Signals } {
+    return { clock: this.#clock, signals: this.#signals };
   }
 
   /** What bodies are called with: one instance of each class, whatever the number of workers. */
@@ -291,8 +311,7 @@ export class App {
     const { namespace, publishTimeout } = this.#settings;
     const parts = {
       ...links,
-      clock: this.#clock,
-      signals: this.#signals,
+      ...this.#basics(),
       publishTimeout,
       closing: this.#closing.signal,
     };
@@ -313,7 +332,7 @@ export class App {
 
   #submit(call: Call): Promise<Receipt> {
     // The usual case takes no promise more than it needs.
-    if (this.#client !== undefined && !this.#transactions.inside) return this.#client.submit(call);
+    if (this.#opened !== undefined && !this.#transactions.inside) return this.#opened.client.submit(call);
     return this.#submitter([call])(call);
   }
 
@@ -341,14 +360,14 @@ export class App {
     if (this.#shut) return Promise.reject(new ClosedError('the app is closed'));
     if (this.#links !== undefined) return this.#links;
     const closed = this.#closing.signal;
-    const shared = { settings: this.#settings, clock: this.#clock, signals: this.#signals, rehearsal: this.#rehearsal };
+    const shared = { settings: this.#settings, ...this.#basics(), rehearsal: this.#rehearsal };
     const parts = { ...shared, name, closed };
     const opening = Promise.resolve().then(() => {
       refuseMemoryInThread(this.#settings);
       return openLinks({ ...parts, registry: this.#resolve() }, timeout);
     });
     opening.then(
-      ({ client }) => (this.#client = client),
+      (links) => (this.#opened = links),
       () => (this.#links = undefined),
     );
     return (this.#links = opening);

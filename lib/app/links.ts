@@ -12,6 +12,7 @@ import type { Rehearsal } from './rehearsal.js';
 import type { Registry } from '../declarations/registry.js';
 import type { ResultBackend } from '../result-backend.js';
 import type { Signals } from '../signals.js';
+import { openTracing, type Tracing } from '../tracing.js';
 import type { QueueDeclaration, Transport } from '../transport.js';
 
 /** What an app is made of before anything is opened. */
@@ -36,6 +37,8 @@ export interface Links {
   readonly results: ResultBackend | undefined;
   readonly fences: FenceSource;
   readonly client: Client;
+  /** Undefined without OpenTelemetry. */
+  readonly tracing: Tracing | undefined;
   /** As the broker shows it, and `inspect`. */
   readonly name: string;
 }
@@ -69,9 +72,10 @@ export async function openLinks(parts: LinkParts, timeout: number): Promise<Link
   const origin = `${process.pid}@${hostname()}`;
   const reader = results && resultReader({ results, clock, closed });
   const declared = new Map(queues.map((queue) => [queue.name, queue]));
-  const shared = { transport, guard, fences, clock, signals, run: rehearsal?.run };
+  const tracing = await openTracing(transport.address);
+  const shared = { transport, guard, fences, clock, signals, tracing, run: rehearsal?.run };
   const client = new Client({ ...shared, namespace, publishTimeout, origin, reader, declared });
-  return { transport, guard, results, fences, client, name: name ?? `${hostname()}-${process.pid}` };
+  return { transport, guard, results, fences, client, tracing, name: name ?? `${hostname()}-${process.pid}` };
 }
 
 /** A task that is rather published without its lock than not at all must not wait for Redis to open the app. */

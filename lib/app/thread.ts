@@ -7,6 +7,7 @@ import type { App } from './app.js';
 import { exportedApp } from './app-module.js';
 import { IN_THREAD } from './threads.js';
 import { toError } from '../errors.js';
+import { openTracing } from '../tracing.js';
 import { runJob, type ThreadParts } from '../worker/thread-body.js';
 import {
   isTaskEvent,
@@ -30,7 +31,8 @@ async function load(): Promise<{ app: App; parts: ThreadParts }> {
   const { module, broker, locks } = workerData as ThreadData;
   const app = exportedApp((await import(module)) as object, module);
   app.defaults({ broker, locks });
-  return { app, parts: app[IN_THREAD]((event, payload) => isTaskEvent(event) && tell(packEvent(event, payload))) };
+  const parts = app[IN_THREAD]((event, payload) => isTaskEvent(event) && tell(packEvent(event, payload)));
+  return { app, parts: { ...parts, tracing: await openTracing('') } };
 }
 
 /** Runs one job to its end; there is one at a time. */

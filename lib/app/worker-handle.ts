@@ -1,9 +1,17 @@
 import { ClosedError } from '../errors.js';
+import type { RunEvent } from '../signals.js';
 import type { Worker } from '../worker/worker.js';
 import type { WorkerSettings } from '../worker/worker-settings.js';
 
+/**
+ * How a worker stands. `new`: not started. `starting`: its links are opened, or its consumers attached. `ready`: all of
+ * them are attached. `detached`: one was lost, and is being re-established. `draining`: it takes no more work.
+ */
+export type WorkerState = 'new' | 'starting' | 'ready' | 'detached' | 'draining' | 'stopped';
+
 /** A worker of an app. `start`, `quiet` and `stop` as in docs/internals.md. */
 export interface AppWorker {
+  readonly state: WorkerState;
   readonly settings: WorkerSettings;
   /** Deliveries under way. */
   readonly running: number;
@@ -25,6 +33,7 @@ export class WorkerHandle implements AppWorker {
   readonly #open: Set<WorkerHandle>;
   #worker: Promise<Worker> | undefined;
   #live: Worker | undefined;
+  #stopped = false;
 
   constructor(settings: WorkerSettings, make: (settings: WorkerSettings) => Promise<Worker>, open: Set<WorkerHandle>) {
     this.settings = settings;
@@ -34,6 +43,17 @@ export class WorkerHandle implements AppWorker {
 
   get running(): number {
     return this.#live?.running ?? 0;
+  }
+
+  /** The runs whose body is under way. */
+  get bodies(): readonly RunEvent[] {
+    return this.#live?.bodies ?? [];
+  }
+
+  get state(): WorkerState {
+    if (this.#stopped) return 'stopped';
+    if (this.#worker === undefined) return 'new';
+    return this.#live?.state ?? 'starting';
   }
 
   async start(): Promise<void> {
@@ -62,6 +82,7 @@ export class WorkerHandle implements AppWorker {
   async stop(options?: { timeout?: number }): Promise<{ aborted: number }> {
     const stopped = await (await this.#started())?.stop(options);
     this.#open.delete(this);
+    this.#stopped = true;
     return stopped ?? { aborted: 0 };
   }
 

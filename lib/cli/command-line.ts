@@ -1,5 +1,4 @@
 import { Command, CommanderError, Option } from 'commander';
-import { NotYetError } from '../errors.js';
 import { hint } from '../nearest.js';
 import { EXIT, UsageError } from './exit.js';
 import type { InspectOptions } from './list.js';
@@ -9,6 +8,7 @@ import {
   countValue,
   durationValue,
   levelValue,
+  portValue,
   queuesValue,
   runsValue,
   shareValue,
@@ -33,6 +33,8 @@ export interface RunOptions {
   readonly shutdownTimeout: number;
   /** ms */
   readonly connectTimeout: number;
+  /** Undefined: no probes. 0: any. */
+  readonly healthPort: number | undefined;
   readonly logLevel: LogThreshold;
   /** Undefined: by whether stdout is a terminal. */
   readonly logFormat: 'json' | 'pretty' | undefined;
@@ -46,10 +48,7 @@ export type Wish =
   | { readonly command: 'done' };
 
 const COMMANDS = ['run', 'list', 'check', ...OPERATOR_COMMANDS, 'help'];
-/** Documented, and refused until built. */
-const LATER_OPTIONS = ['--health-port <port>'];
-
-/** Reads the command line and the environment's `TASK_WORKER_…`. @throws UsageError, NotYetError */
+/** Reads the command line and the environment's `TASK_WORKER_…`. @throws UsageError */
 export function readCommandLine(args: readonly string[], version: string): Wish {
   const [first = '-'] = args;
   if (!first.startsWith('-')) checkCommand(first);
@@ -70,8 +69,6 @@ function checkCommand(word: string): void {
   if (COMMANDS.includes(word)) return;
   throw new UsageError(`there is no command '${word}'${hint(word, COMMANDS)} (commands: ${COMMANDS.join(', ')})`);
 }
-
-const notYet = (what: string, option: string): NotYetError => new NotYetError(`${what} is not built yet`, { option });
 
 function program(version: string, take: (wish: Wish) => void): Command {
   const root = new Command('task-worker')
@@ -98,9 +95,8 @@ function addInspection(root: Command, command: 'list' | 'check', text: string, t
 function addRun(root: Command, take: (wish: Wish) => void): void {
   const run = root.command('run', { isDefault: true }).description('consume (the default command)');
   for (const one of runOptions()) run.addOption(one);
-  for (const flags of LATER_OPTIONS) run.addOption(new Option(flags).hideHelp());
   run.allowExcessArguments().action((options: Partial<RunOptions>, { args }: Command) => {
-    refuseRest(args, options);
+    refuseRest(args);
     take({ command: 'run', options: { ...DEFAULTS, ...defined(options), app: named(options) } });
   });
   run.addHelpText('after', '\nEnvironment: AMQP_URL, REDIS_URL (where the app names none), NO_COLOR.');
@@ -116,6 +112,7 @@ const DEFAULTS: Omit<RunOptions, 'app'> = {
   name: '%h-%p',
   shutdownTimeout: 25_000,
   connectTimeout: 30_000,
+  healthPort: undefined,
   logLevel: 'info',
   logFormat: undefined,
 };
@@ -140,6 +137,7 @@ function runOptions(): Option[] {
       'how long to wait for RabbitMQ and Redis at start (default: 30s)',
       durationValue,
     ),
+    option('--health-port <port>', 'serve /livez, /readyz and /metrics there (default: not at all)', portValue),
     option('-l, --log-level <level>', 'trace, debug, info, warn, error, fatal, silent (default: info)', levelValue).env(
       'LOG_LEVEL',
     ),
@@ -147,10 +145,8 @@ function runOptions(): Option[] {
   ];
 }
 
-/** A word that no option takes, or an option that is still to come. */
-function refuseRest([word]: readonly string[], options: object): void {
-  const later = LATER_OPTIONS.map((flags) => new Option(flags)).find((one) => one.attributeName() in options);
-  if (later !== undefined) throw notYet(`the option ${later.long}`, later.long ?? '');
+/** A word that no option takes. */
+function refuseRest([word]: readonly string[]): void {
   if (word === undefined) return;
   if (COMMANDS.includes(word)) throw new UsageError(`the command comes first: task-worker ${word} …`);
   throw new UsageError(`what does '${word}' mean? Options begin with a dash${hint(word, COMMANDS)}`);

@@ -22,6 +22,12 @@ const wholeValue = (most: number): ((text: string) => number | undefined) =>
 export const countValue = wholeValue(65_535);
 export const runsValue = wholeValue(1_000_000_000);
 
+/** 0: any that is free. */
+export const portValue = given((text) => {
+  if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text);
+  throw new InvalidArgumentError('It takes a port from 0 to 65535; 0 takes any that is free.');
+});
+
 /** Milliseconds from `25s`, `500ms` or a bare number of milliseconds. */
 export const durationValue = given((text) => {
   try {

@@ -11,6 +11,7 @@ import type { RunOptions } from './command-line.js';
 import { describeTask, type TaskDescription } from './describe-task.js';
 import { logEvents } from './event-lines.js';
 import { codeOf, EXIT, exitCode, explained, UsageError } from './exit.js';
+import { HealthServer } from './health-server.js';
 import { demandTasks, loadApp } from './load-app.js';
 import { createLog, type Log, type LogOptions } from './log.js';
 import { Stopper } from './stopper.js';
@@ -27,7 +28,8 @@ export async function run(options: RunOptions, version: string): Promise<number>
   const log = createLog(looks);
   const stopper = new Stopper(log, systemClock, options.shutdownTimeout);
   stopper.listen();
-  const launching = launch({ options, version, log, looks, stopper });
+  const probes = new HealthServer();
+  const launching = launch({ options, version, log, looks, stopper, probes });
   try {
     const app = await Promise.race([launching, stopper.ended.then(() => undefined)]);
     const status = await stopper.ended;
@@ -35,6 +37,8 @@ export async function run(options: RunOptions, version: string): Promise<number>
     return status;
   } catch (thrown) {
     return giveUp(toError(thrown), looks);
+  } finally {
+    probes.close();
   }
 }
 
@@ -45,12 +49,18 @@ interface Launch {
   readonly log: Log;
   readonly looks: LogOptions;
   readonly stopper: Stopper;
+  readonly probes: HealthServer;
 }
 
-async function launch({ options, version, log, looks, stopper }: Launch): Promise<App> {
+async function launch({ options, version, log, looks, stopper, probes }: Launch): Promise<App> {
+  if (options.healthPort !== undefined) await serve(probes, options.healthPort, log);
   const app = demandTasks(await loadApp(options.app));
   const worker = workerOf(app, options);
   settleAddresses(app, process.env);
+  if (options.healthPort !== undefined) {
+    await app.metrics();
+    probes.watch(app, worker);
+  }
   for (const warning of app.warnings) log.warn({ event: 'app:warning' }, warning);
   logEvents(app, log);
   // Waiting does not mend a login that is refused while the worker runs: its supervisor has to hear of it.
@@ -72,6 +82,11 @@ async function launch({ options, version, log, looks, stopper }: Launch): Promis
   await worker.start();
   if (once) finish(worker, stopper, 'its queues are empty');
   return app;
+}
+
+async function serve(probes: HealthServer, asked: number, log: Log): Promise<void> {
+  const port = await probes.listen(asked);
+  log.info({ event: 'worker:probes', port }, `/livez, /readyz and /metrics on port ${port}`);
 }
 
 /** The last tasks have all the time that they take, unless a signal comes: nobody waits for the worker's place. */

@@ -14,6 +14,7 @@ import type { Guard, Identity } from '../guard.js';
 import type { MessageLock } from '../message.js';
 import type { DiscardReason, Signals } from '../signals.js';
 import type { UniquePolicy } from '../task-definition.js';
+import type { Span, Tracing } from '../tracing.js';
 import type { QueueDeclaration, Transport } from '../transport.js';
 import { PUBLISH_WINDOW, recordName } from '../declarations/uniqueness.js';
 import type { Call } from './call.js';
@@ -38,6 +39,8 @@ export interface ClientParts {
   readonly reader: ResultReader | undefined;
   /** Queues that are declared, or looked up; by name. */
   readonly declared: ReadonlyMap<string, QueueDeclaration>;
+  /** Undefined without OpenTelemetry. */
+  readonly tracing?: Tracing | undefined;
   /** For tests that run tasks inline: called with each receipt before its caller gets it. */
   readonly run?: ((receipt: Receipt) => Promise<Receipt>) | undefined;
 }
@@ -98,8 +101,10 @@ export class Client {
   /** Resolves once the broker has the message, or a holder that covers the call is known. `publishTimeout` begins now. */
   async submit(call: Call): Promise<Receipt> {
     this.#refuseClosed(call.task);
-    const { clock, publishTimeout, run } = this.#parts;
-    const work = this.#submit({ call, order: this.#orders++, deadline: clock.monotonic() + publishTimeout });
+    const { clock, publishTimeout, run, tracing } = this.#parts;
+    const job = { call, order: this.#orders++, deadline: clock.monotonic() + publishTimeout };
+    const span = tracing?.send(call);
+    const work = span === undefined ? this.#submit(job) : this.#traced(job, span);
     return this.#track(run === undefined ? work : work.then(run));
   }
 
@@ -118,6 +123,20 @@ export class Client {
     const forget = (): void => void this.#open.delete(work);
     work.then(forget, forget);
     return work;
+  }
+
+  /** A caller who brings a context of his own keeps it. */
+  async #traced(job: Job, span: Span): Promise<Receipt> {
+    const { headers: own } = job.call;
+    const headers = 'traceparent' in own ? own : { ...span.headers, ...own };
+    try {
+      const receipt = await span.run(() => this.#submit({ ...job, call: { ...job.call, headers } }));
+      span.end({ 'solotask.receipt.status': receipt.status, 'solotask.holder.id': receipt.holder?.id });
+      return receipt;
+    } catch (error) {
+      span.end({}, error);
+      throw error;
+    }
   }
 
   async #submit({ call, order, deadline }: Job): Promise<Receipt> {

@@ -76,7 +76,13 @@ export class RedlockNodes {
   /** Resolves when a quorum is ready and fit; see `Guard.connect`. */
   async connect(timeout: number, clock: Clock): Promise<void> {
     for (const client of this.clients) if (client.status === 'wait') client.connect().catch(() => {});
-    await this.#ready(timeout, clock);
+    try {
+      await this.#ready(timeout, clock);
+    } catch (error) {
+      // Who goes on without it is told when it comes.
+      this.#connected = this.#lost = true;
+      throw error;
+    }
     for (const node of this.#nodes) {
       if (node.client.status === 'ready' && !this.#inspected.has(node)) await this.#inspect(node);
     }

@@ -13,6 +13,7 @@ import {
   type Subscription,
   type Transport,
   type TransportEvents,
+  type TransportHealth,
 } from '../transport.js';
 import { MemoryBroker, type MemoryLink } from './memory-broker.js';
 import { expiring, type MemoryConsumer, type MemoryQueue } from './memory-queue.js';
@@ -114,9 +115,15 @@ class MemoryTransport implements Transport, MemoryLink {
     return { ready, consumers };
   }
 
+  health(): TransportHealth {
+    const state = this.#up ? 'up' : 'down';
+    return { publish: state, consume: state, reason: this.#up ? undefined : 'the broker cannot be reached' };
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#up = false;
     this.#broker.detach(this);
     for (const subscription of this.#subscriptions) subscription.end();
     while (this.#relays > 0) this.#relay(-1);

@@ -3,10 +3,11 @@ import { type Clock, pause } from '../clock.js';
 import { AccessRefusedError, ClosedError, ConfigError, toError } from '../errors.js';
 import type { Delivery, DeliveryHandler, Subscription } from '../transport.js';
 import { type Deferred, deferred, settled } from './promises.js';
-import { CLOSE_TIMEOUT, closeChannel, openChannel } from './rabbitmq-channel.js';
+import { CLOSE_TIMEOUT, closeChannel, onThrowAwayChannel, openChannel } from './rabbitmq-channel.js';
 import { DeliveryChannel } from './rabbitmq-delivery.js';
-import { declareError } from './rabbitmq-errors.js';
+import { declareError, replyCode } from './rabbitmq-errors.js';
 import { backOff, type Link } from './rabbitmq-link.js';
+import { idlesBesideWork } from './rabbitmq-watchdog.js';
 
 /** What a consumer needs to know. */
 export interface ConsumerSettings {
@@ -37,6 +38,9 @@ export class Consumer implements Subscription {
   #silent = false;
   #closed: Promise<void> | undefined;
   #wasUp = false;
+  #watch = new AbortController();
+  /** How often in a row it was built again because it idled, and nothing came. */
+  #vain = 0;
 
   constructor(settings: ConsumerSettings) {
     this.#settings = settings;
@@ -51,10 +55,15 @@ export class Consumer implements Subscription {
     return this.#established.promise;
   }
 
+  get attached(): boolean {
+    return this.#tag !== undefined;
+  }
+
   async cancel(): Promise<void> {
     if (this.#cancelled) return;
     this.#cancelled = true;
     this.#stop.abort();
+    this.#watch.abort();
     const tag = this.#tag;
     this.#tag = undefined;
     if (tag !== undefined) await this.#flush(this.#channel, tag);
@@ -71,6 +80,7 @@ export class Consumer implements Subscription {
     const [channel, tag] = [this.#channel, this.#tag];
     this.#cancelled = true;
     this.#stop.abort();
+    this.#watch.abort();
     this.#deliveries?.end();
     this.#tag = undefined;
     if (channel !== undefined) {
@@ -103,18 +113,22 @@ export class Consumer implements Subscription {
 
   async #run(): Promise<void> {
     const { link, clock, prepare } = this.#settings;
-    for (let attempt = 0; !this.#cancelled; attempt += 1) {
+    let last: ChannelModel | undefined;
+    for (let attempt = 0; !this.#cancelled;) {
       const model = await link.ready();
+      // A fresh link has waited before it was opened.
+      attempt = model === last ? attempt + 1 : 0;
+      if (attempt > 0) await pause(clock, backOff(clock, attempt - 1), this.#stop.signal);
       if (this.#cancelled) return;
       const since = clock.monotonic();
       try {
-        if (attempt > 0) await prepare(model);
+        if (last !== undefined) await prepare(model);
         await this.#life(model);
         if (clock.monotonic() - since > STABLE) attempt = 0;
       } catch (error) {
         this.#refuse(error);
       }
-      await pause(clock, backOff(clock, attempt), this.#stop.signal);
+      last = model;
     }
   }
 
@@ -137,9 +151,10 @@ export class Consumer implements Subscription {
     deliveries = new DeliveryChannel(channel, () => this.#drained());
     await channel.prefetch(this.#settings.prefetch);
     if (this.#cancelled) return closeChannel(channel, this.#settings.clock);
+    const end = (): Promise<void> => closeChannel(channel, this.#settings.clock).then(lost);
     const receive = (message: ConsumeMessage | null): void => {
       if (message !== null) this.#receive(deliveries, message);
-      else void closeChannel(channel, this.#settings.clock).then(lost);
+      else void end();
     };
     this.#channel = channel;
     this.#deliveries = deliveries;
@@ -148,12 +163,33 @@ export class Consumer implements Subscription {
     if (this.#cancelled) await closeChannel(channel, this.#settings.clock);
     this.#wasUp = true;
     this.#established.resolve();
+    if (!this.#cancelled) void this.#idles(model, deliveries).then((idles) => (idles ? end() : undefined));
     await gone.promise;
+  }
+
+  /** Resolves to true when the subscription shall be built again: it idles, and its queue is not empty. */
+  async #idles(model: ChannelModel, deliveries: DeliveryChannel): Promise<boolean> {
+    const { clock } = this.#settings;
+    const { signal } = (this.#watch = new AbortController());
+    const waiting = (): Promise<number> => this.#waiting(model);
+    const idles = await idlesBesideWork({ clock, deliveries, waiting }, this.#vain, signal);
+    if (idles) this.#vain += 1;
+    return idles;
+  }
+
+  /** Messages in the queue; Infinity when it is gone without a word, 0 when nobody can say. */
+  #waiting(model: ChannelModel): Promise<number> {
+    const { clock, queue } = this.#settings;
+    return onThrowAwayChannel(model, clock, (channel) => channel.checkQueue(queue)).then(
+      ({ messageCount }) => messageCount,
+      (error: unknown) => (replyCode(error) === 404 ? Infinity : 0),
+    );
   }
 
   #receive(deliveries: DeliveryChannel, message: ConsumeMessage): void {
     const { queue, handler } = this.#settings;
     let delivery: Delivery | undefined;
+    this.#vain = 0;
     try {
       delivery = deliveries.receive(queue, message);
       if (this.#cancelled) delivery.requeue();
@@ -166,6 +202,7 @@ export class Consumer implements Subscription {
 
   #lost(deliveries: DeliveryChannel): void {
     if (!deliveries.open) return;
+    this.#watch.abort();
     deliveries.end();
     this.#channel = undefined;
     this.#deliveries = undefined;

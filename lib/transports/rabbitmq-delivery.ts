@@ -10,6 +10,7 @@ export class DeliveryChannel {
   readonly #drained: () => void;
   #open = true;
   #unsettled = 0;
+  #received = 0;
 
   /** `drained` is called whenever the last open delivery was settled. */
   constructor(channel: Channel, drained: () => void) {
@@ -25,8 +26,14 @@ export class DeliveryChannel {
     return this.#unsettled;
   }
 
+  /** Deliveries so far. */
+  get received(): number {
+    return this.#received;
+  }
+
   /** A message that came over it. */
   receive(queue: string, message: ConsumeMessage): Delivery {
+    this.#received += 1;
     this.#unsettled += 1;
     return new RabbitDelivery(this, queue, message);
   }

@@ -1,7 +1,7 @@
 import { type ChannelModel, connect } from 'amqplib';
 import { type Clock, pause } from '../clock.js';
 import { AccessRefusedError, BrokerUnavailableError, ClosedError, type TaskError } from '../errors.js';
-import type { TransportEvents } from '../transport.js';
+import type { LinkState, TransportEvents } from '../transport.js';
 import { type Deferred, deferred, settled } from './promises.js';
 import type { RabbitAddress } from './rabbitmq-address.js';
 import { connectError } from './rabbitmq-errors.js';
@@ -48,6 +48,7 @@ export class Link {
   #model: ChannelModel | undefined;
   #fatal: TaskError | undefined;
   #lastError: TaskError | undefined;
+  #alarm: string | undefined;
   #started = false;
   #wasUp = false;
 
@@ -58,6 +59,18 @@ export class Link {
   /** Why there is no connection, for the error of somebody who waited in vain. */
   get lastError(): TaskError | undefined {
     return this.#lastError;
+  }
+
+  /** What the alarm is about that blocks this link; undefined when none does. */
+  get alarm(): string | undefined {
+    return this.#alarm;
+  }
+
+  /** How it stands now. */
+  get state(): LinkState {
+    if (this.#fatal !== undefined) return 'refused';
+    if (this.#model === undefined) return 'down';
+    return this.#alarm === undefined ? 'up' : 'blocked';
   }
 
   /** Starts connecting, once. */
@@ -122,9 +135,8 @@ export class Link {
   /** Resolves when the connection is gone. */
   async #life(model: ChannelModel): Promise<void> {
     const { name } = this.#settings;
-    let blocked = false;
     const over = this.#watch(model, (raised, reason) => {
-      blocked = raised;
+      this.#alarm = raised ? (reason ?? 'an alarm') : undefined;
       this.#settings.events().blocked(raised, reason);
     });
     if (this.#stop.signal.aborted || isOver(model)) {
@@ -134,10 +146,13 @@ export class Link {
     this.#model = model;
     gatherWrites(socketOf(model));
     this.#wasUp = true;
+    this.#lastError = undefined;
     this.#settings.events().connected(name);
     this.#up.resolve(model);
     const error = await over;
     this.#model = undefined;
+    const blocked = this.#alarm !== undefined;
+    this.#alarm = undefined;
     abandonSocket(model);
     if (this.#stop.signal.aborted) return;
     this.#lastError = new BrokerUnavailableError(

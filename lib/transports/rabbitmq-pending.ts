@@ -13,6 +13,14 @@ export interface PublishEnds {
   readonly reject: (error: Error) => void;
 }
 
+/** What keeps a link from taking messages. */
+export interface Impediment {
+  /** An alarm of the broker, in its words. */
+  readonly alarm: string | undefined;
+  /** Why there is no connection. */
+  readonly lastError: Error | undefined;
+}
+
 /**
  * How long a negative confirm is answered by another try, ms. A quorum queue gives one for every reason it cannot take
  * the message just now: it was declared by somebody else a moment ago and has no leader yet (seen on 3.10.8), or it
@@ -50,6 +58,11 @@ export class PendingPublish {
     return this.deadline <= now || this.#over?.aborted === true;
   }
 
+  /** Of its body. */
+  get bytes(): number {
+    return this.outgoing.frame.body.length;
+  }
+
   /** What its errors are about. */
   get data(): ErrorData {
     return { queue: this.outgoing.queue, id: this.outgoing.frame.properties.messageId };
@@ -70,7 +83,7 @@ export class PendingPublish {
 
   /** No confirm will come. The broker has stored nothing that is larger than `largest` bytes, or that it gave back. */
   lost(largest: number): void {
-    this.unknown ||= !this.returned && this.outgoing.frame.body.length <= largest;
+    this.unknown ||= !this.returned && this.bytes <= largest;
   }
 
   /** A negative confirm: that copy is not stored. An earlier one may be. True when it shall be sent again. */
@@ -87,11 +100,16 @@ export class PendingPublish {
   }
 
   /** Its time is up. `sent`: it waits for a confirm. */
-  expire(sent: boolean, cause: Error | undefined): void {
-    const time = `within ${this.outgoing.timeout} ms`;
+  expire(sent: boolean, { alarm, lastError }: Impediment): void {
+    const blocked = alarm === undefined ? '' : `, for an alarm blocks publishers (${alarm})`;
+    const time = `within ${Math.round(this.outgoing.timeout)} ms${blocked}`;
     if (!sent && this.#refused < Infinity) this.#refuse();
-    else if (sent || this.unknown) this.#outcomeUnknown(time, cause);
-    else this.reject(new BrokerUnavailableError(`RabbitMQ did not take the message ${time}`, this.data, cause));
+    else if (sent || this.unknown) this.#outcomeUnknown(time, lastError, alarm);
+    else this.#unavailable(`RabbitMQ did not take the message ${time}`, lastError, alarm);
+  }
+
+  #unavailable(text: string, cause: Error | undefined, alarm: string | undefined): void {
+    this.reject(new BrokerUnavailableError(text, { ...this.data, ...(alarm && { alarm }) }, cause));
   }
 
   /** Nobody will look after it any more. */
@@ -100,9 +118,9 @@ export class PendingPublish {
     else this.reject(error);
   }
 
-  #outcomeUnknown(why: string, cause?: Error): void {
+  #outcomeUnknown(why: string, cause?: Error, alarm?: string): void {
     const text = `RabbitMQ did not confirm the message for '${this.outgoing.queue}' ${why}: it may be in the queue or not`;
-    this.reject(new PublishOutcomeUnknownError(text, this.data, cause));
+    this.reject(new PublishOutcomeUnknownError(text, { ...this.data, ...(alarm && { alarm }) }, cause));
   }
 }
 
@@ -110,41 +128,56 @@ export class PendingPublish {
 export class PublishBacklog {
   #items: PendingPublish[] = [];
   #head = 0;
+  #bytes = 0;
 
   get size(): number {
     return this.#items.length - this.#head;
   }
 
+  /** Of their bodies. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   push(pending: PendingPublish): void {
     this.#items.push(pending);
+    this.#bytes += pending.bytes;
   }
 
   shift(): PendingPublish | undefined {
     if (this.#head === this.#items.length) return undefined;
     const first = this.#items[this.#head];
     this.#head += 1;
+    this.#bytes -= first?.bytes ?? 0;
     if (this.#head === this.#items.length || this.#head > 10_000) this.#compact();
     return first;
   }
 
   /** Back to the front: they were here first. */
   unshift(pending: readonly PendingPublish[]): void {
-    this.#items = [...pending, ...this.drain()];
+    if (pending.length > 0) this.#fill([...pending, ...this.drain()]);
   }
 
   /** Takes out those whose deadline has passed. */
   overdue(now: number): PendingPublish[] {
-    const all = this.drain();
-    this.#items = all.filter((pending) => !pending.isOverdue(now));
-    return all.filter((pending) => pending.isOverdue(now));
+    const late: PendingPublish[] = [];
+    const rest: PendingPublish[] = [];
+    for (const pending of this.drain()) (pending.isOverdue(now) ? late : rest).push(pending);
+    this.#fill(rest);
+    return late;
   }
 
   /** Takes out all. */
   drain(): PendingPublish[] {
     this.#compact();
     const all = this.#items;
-    this.#items = [];
+    this.#fill([]);
     return all;
+  }
+
+  #fill(items: PendingPublish[]): void {
+    this.#items = items;
+    this.#bytes = items.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   #compact(): void {

@@ -13,8 +13,9 @@ import { rungFor, rungName } from './rabbitmq-topology.js';
 /** Publishes that may wait for their confirms at a time, and the bytes of their bodies. */
 const WINDOW = 1_000;
 const WINDOW_BYTES = 16 * 1024 * 1024;
-/** Publishes that may wait for the window; one more is a process that produces faster than its broker takes. */
+/** Publishes that may wait for the window, and their bytes; beyond, a process produces faster than its broker takes. */
 const BACKLOG = 100_000;
+const BACKLOG_BYTES = 128 * 1024 * 1024;
 /** ms between looks at the deadlines and at what was refused; one timer for all of them. */
 const SWEEP = 100;
 const TOO_LARGE = /message size \d+ is larger than configured max size (\d+)/;
@@ -62,9 +63,8 @@ export class Publisher {
   /** Settles as `Transport.publish` does; as if its time were up soon after `over` has aborted. */
   publish(outgoing: Outgoing, over?: AbortSignal): Promise<void> {
     if (this.#over !== undefined) return Promise.reject(this.#over);
-    if (this.#waiting.size + this.#refused.length >= BACKLOG) {
-      const text = `${BACKLOG} messages wait for RabbitMQ to take them`;
-      return Promise.reject(new BrokerUnavailableError(text, { waiting: BACKLOG }));
+    if (this.#waiting.size + this.#refused.length >= BACKLOG || this.#waiting.bytes >= BACKLOG_BYTES) {
+      return Promise.reject(this.#overflow());
     }
     return new Promise((resolve, reject) => {
       const deadline = this.#settings.clock.monotonic() + outgoing.timeout;
@@ -72,6 +72,14 @@ export class Publisher {
       this.#pump();
       this.#arm();
     });
+  }
+
+  #overflow(): BrokerUnavailableError {
+    const { size, bytes } = this.#waiting;
+    const { alarm, lastError } = this.#settings.link;
+    const why = alarm === undefined ? (lastError?.message ?? 'this process publishes faster') : `alarm: ${alarm}`;
+    const text = `${size} messages (${Math.round(bytes / 2 ** 20)} MiB) wait here for RabbitMQ to take them (${why})`;
+    return new BrokerUnavailableError(`${text}; this one was not published`, { waiting: size, bytes }, lastError);
   }
 
   /** Resolves when every publish so far has its outcome; each has a deadline. */
@@ -167,7 +175,7 @@ export class Publisher {
       this.#unsent(pending, error);
       return;
     }
-    this.#sentBytes += frame.body.length;
+    this.#sentBytes += pending.bytes;
     this.#sent.set(++this.#tag, pending);
   }
 
@@ -210,7 +218,7 @@ export class Publisher {
     const pending = this.#sent.get(tag);
     if (pending === undefined) return undefined;
     this.#sent.delete(tag);
-    this.#sentBytes -= pending.outgoing.frame.body.length;
+    this.#sentBytes -= pending.bytes;
     return pending;
   }
 
@@ -249,9 +257,9 @@ export class Publisher {
     this.#waiting.unshift(this.#refused);
     this.#refused = [];
     const now = this.#settings.clock.monotonic();
-    const cause = this.#settings.link.lastError;
-    for (const pending of this.#waiting.overdue(now)) pending.expire(false, cause);
-    for (const [tag, pending] of this.#sent) if (pending.isOverdue(now)) this.#take(tag)?.expire(true, cause);
+    const { link } = this.#settings;
+    for (const pending of this.#waiting.overdue(now)) pending.expire(false, link);
+    for (const [tag, pending] of this.#sent) if (pending.isOverdue(now)) this.#take(tag)?.expire(true, link);
   }
 
   #rest(): void {

@@ -11,6 +11,7 @@ import type {
   Subscription,
   Transport,
   TransportEvents,
+  TransportHealth,
 } from '../transport.js';
 import { parseAddress, type RabbitAddress } from './rabbitmq-address.js';
 import { onThrowAwayChannel } from './rabbitmq-channel.js';
@@ -128,6 +129,9 @@ class RabbitTransport implements Transport {
     const relay = new Relay({ clock: this.#clock, queue, publish, expired });
     const consumer = await this.consume(queue, RELAY_PREFETCH, relay);
     const subscription = {
+      get attached(): boolean {
+        return consumer.attached !== false;
+      },
       cancel: async () => {
         this.#relays.delete(subscription);
         await consumer.cancel();
@@ -155,6 +159,13 @@ class RabbitTransport implements Transport {
       const { messageCount, consumerCount } = await channel.checkQueue(queue);
       return { ready: messageCount, consumers: consumerCount };
     }, missing);
+  }
+
+  health(): TransportHealth {
+    const links = [this.#publishLink, this.#consumeLink];
+    const reasons = links.map(({ alarm, lastError }) => alarm ?? lastError?.message);
+    const [publish, consume] = [this.#publishLink.state, this.#consumeLink.state];
+    return { publish, consume, reason: reasons.find((reason) => reason !== undefined) };
   }
 
   close(): Promise<void> {

@@ -137,6 +137,7 @@ export class Claimer {
     const answer = await guard.claimRunning(record, claim);
     const late = clock.monotonic() - sent >= lease;
     if (answer.outcome === 'granted' && !late) {
+      run.claimSeconds = (clock.monotonic() - sent) / 1000;
       run.lease = new Lease(this.#parts, { record, identity, lease, sent }, (error) => this.#lost(run, error));
       return undefined;
     }

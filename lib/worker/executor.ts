@@ -4,6 +4,7 @@ import { RejectTask, RetryTask, TaskError, ThreadCrashedError, TimeLimitError, t
 import { backoff } from '../declarations/retry-policy.js';
 import type { Signals } from '../signals.js';
 import type { RetryPolicy, TaskDefinition } from '../task-definition.js';
+import type { Span, Tracing } from '../tracing.js';
 import { callBody, type BodyParts } from './body.js';
 import type { Claimer } from './claim.js';
 import type { Crashes } from './crashes.js';
@@ -25,6 +26,8 @@ export interface ExecutorParts extends ExpiryParts, BodyParts {
   readonly keeper: ResultKeeper;
   readonly standIns: StandIns;
   readonly crashes: Crashes;
+  /** Undefined without OpenTelemetry. */
+  readonly tracing?: Tracing | undefined;
   /** Asked right before a body begins; false: its worker has run as many as it may. */
   readonly mayBegin: () => boolean;
   /** Aborts when the worker takes no more work: nothing begins any more. */
@@ -67,9 +70,19 @@ export class Executor {
 
   async #keyed(run: Run, seat: Seat): Promise<Outcome> {
     const { claimer } = this.#parts;
-    return (
-      (await claimer.claim(run, seat)) ?? (await claimer.newest(run)) ?? this.#fitToRun(run) ?? (await this.#body(run))
-    );
+    const refused = await claimer.claim(run, seat);
+    if (refused !== undefined) return this.#refused(run, refused);
+    return (await claimer.newest(run)) ?? this.#fitToRun(run) ?? (await this.#body(run));
+  }
+
+  /** The trace of a message that ends here says so; that of one which only waits goes on. */
+  #refused(run: Run, outcome: Outcome): Outcome {
+    const holder = dropped(outcome);
+    if (holder !== undefined) {
+      const span = this.#parts.tracing?.process(run);
+      span?.end({ 'solotask.outcome': outcome.kind, 'solotask.holder.id': holder });
+    }
+    return outcome;
   }
 
   /** A short wait needs no room of its own: it holds neither a seat nor a lock, and the prefetch bounds it. */
@@ -117,23 +130,38 @@ export class Executor {
   }
 
   async #run(run: Run, definition: TaskDefinition, threads: ThreadPool | undefined): Promise<Outcome> {
-    run.begin(this.#parts.clock.monotonic());
-    const fence = run.lease?.identity.fence;
-    this.#parts.signals.emit('task:started', { redelivered: run.delivery.redelivered, fence, ...run.event() });
+    this.#begin(run);
+    const span = this.#parts.tracing?.process(run);
     const limit = TimeLimit.of(run, this.#parts);
-    run.body = threads === undefined ? this.#call(run, definition, limit) : threads.call(run, () => limit?.start());
+    run.body =
+      threads === undefined
+        ? this.#call(run, definition, limit, span)
+        : threads.call(run, () => limit?.start(), span?.headers);
     const ending = await Promise.race([run.body, this.#overdue(run, run.body)]);
     limit?.stop();
     await run.handingOver;
     run.stage = 'settling';
-    return this.#judge(run, definition, ending);
+    const outcome = this.#judge(run, definition, ending);
+    span?.end({ 'solotask.outcome': outcome.kind }, 'error' in outcome ? outcome.error : run.aborted);
+    return outcome;
   }
 
-  #call(run: Run, definition: TaskDefinition, limit: TimeLimit | undefined): Promise<Ending> {
+  #begin(run: Run): void {
+    const { clock, signals } = this.#parts;
+    run.begin(clock.monotonic());
+    const { rerun, claimSeconds, lease } = run;
+    const { redelivered } = run.delivery;
+    const waitSeconds = run.waitSeconds(clock.now());
+    const fence = lease?.identity.fence;
+    signals.emit('task:started', { redelivered, fence, rerun, waitSeconds, claimSeconds, ...run.event() });
+  }
+
+  #call(run: Run, definition: TaskDefinition, limit: TimeLimit | undefined, span: Span | undefined): Promise<Ending> {
     limit?.start();
     const { watch, signals } = this.#parts;
     watch?.entered(definition.name);
-    return callBody(this.#parts, definition, run.args, new RunContext(run, signals));
+    const body = (): Promise<Ending> => callBody(this.#parts, definition, run.args, new RunContext(run, signals));
+    return span === undefined ? body() : span.run(body);
   }
 
   #overdue(run: Run, body: Promise<Ending>): Promise<Ending> {
@@ -190,6 +218,12 @@ export class Executor {
       return { kind: 'dead', code: 'CONFIG', error: toError(wrong) };
     }
   }
+}
+
+/** The id of the task for which a message is dropped; undefined when it is not. */
+function dropped(outcome: Outcome): string | undefined {
+  if (outcome.kind === 'covered') return outcome.id;
+  return outcome.kind === 'discarded' || outcome.kind === 'coalesced' ? outcome.holder.owner : undefined;
 }
 
 const codeOf = (error: Error): string => (error instanceof TaskError ? error.code : 'FAILED');

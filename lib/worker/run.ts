@@ -50,6 +50,8 @@ export class Run {
   rerun = 0;
   /** Set while the key is held. */
   lease: Lease | undefined;
+  /** How long the claim took that got the key. */
+  claimSeconds: number | undefined;
   /** Names the stand-in that was posted for this run; its delivery is acknowledged then. */
   standIn: string | undefined;
   /** Settles when a hand-over during the run has come to its end. */
@@ -158,6 +160,12 @@ export class Run {
   /** How long this delivery has been running, ms. */
   age(clock: Clock): number {
     return clock.monotonic() - this.#first;
+  }
+
+  /** How long it has waited beyond its time, at `now` by the wall clock; undefined when nobody can say. */
+  waitSeconds(now: number): number | undefined {
+    const since = this.rerun > 0 ? undefined : (this.#head.due ?? this.#head.enqueuedAt);
+    return since === undefined ? undefined : Math.max(0, now - since) / 1000;
   }
 
   /** Made when it is asked for: few bodies ask, and it would cost more than all the rest of their run. */

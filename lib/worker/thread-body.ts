@@ -4,6 +4,7 @@ import type { Registry } from '../declarations/registry.js';
 import { unpack } from '../declarations/payload.js';
 import { Signals } from '../signals.js';
 import type { TaskDefinition } from '../task-definition.js';
+import type { Tracing } from '../tracing.js';
 import { callBody, type BodyParts } from './body.js';
 import { RunContext, type RunView } from './run-context.js';
 import type { Ending } from './run.js';
@@ -12,6 +13,8 @@ import { packEvent, unpackError, type Abort, type Job, type ThreadMessage } from
 /** What a thread's own app gives it. */
 export interface ThreadParts extends BodyParts {
   readonly registry: Registry;
+  /** Undefined without OpenTelemetry. */
+  readonly tracing?: Tracing | undefined;
 }
 
 /** What a run in a thread shows of itself; its lease is on the main thread. */
@@ -45,7 +48,8 @@ export async function runJob(parts: ThreadParts, job: Job, tell: (message: Threa
     const definition = definitionOf(parts, job);
     const args = unpack(definition, job.args, job.kwargs);
     tell({ kind: 'began' });
-    const ending = await callBody(parts, definition, args, context);
+    const body = (): Promise<Ending> => callBody(parts, definition, args, context);
+    const ending = await (parts.tracing?.within(job.trace, body) ?? body());
     // Packed here, where a class that writes itself as JSON still can.
     return ending.error !== undefined || !job.keeps
       ? ending

@@ -2,6 +2,7 @@ import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threa
 import { decodeBody } from '../celery-protocol.js';
 import type { Clock, Timer } from '../clock.js';
 import { ThreadCrashedError, toError } from '../errors.js';
+import type { Headers } from '../message.js';
 import type { EventName, Signals, TaskEvents } from '../signals.js';
 import { ABORT_GRACE } from '../task-definition.js';
 import type { Ending, Run } from './run.js';
@@ -49,7 +50,7 @@ export class ThreadCall {
   }
 
   /** Never rejects, and resolves when the body has ended for certain. */
-  async ending(keeps: boolean): Promise<Ending> {
+  async ending(keeps: boolean, trace: Headers | undefined): Promise<Ending> {
     const { signal } = this.#run;
     const abort = (): void => this.#abort(toError(signal.reason));
     const ended = new Promise<Ending>((resolve) => (this.#ended = resolve));
@@ -58,7 +59,7 @@ export class ThreadCall {
     if (signal.aborted) abort();
     else signal.addEventListener('abort', abort, { once: true });
     try {
-      await this.#parts.post(this.#job(keeps), this.#withdrawal.signal);
+      await this.#parts.post(this.#job(keeps, trace), this.#withdrawal.signal);
       return await ended;
     } catch (error) {
       await this.#exit;
@@ -70,7 +71,7 @@ export class ThreadCall {
     }
   }
 
-  #job(keeps: boolean): Job {
+  #job(keeps: boolean, trace: Headers | undefined): Job {
     const { head, delivery, lease, rerun, frame } = this.#run;
     const { id, task, attempt, enqueuedAt } = head;
     const { args, kwargs } = decodeBody(frame);
@@ -83,6 +84,7 @@ export class ThreadCall {
       redelivered: delivery.redelivered,
       rerun,
       keeps,
+      trace,
       port: this.#far,
     };
   }

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import type { MessagePort } from 'node:worker_threads';
 import { PayloadError, RejectTask, RetryTask, TaskError, toError, type ErrorData, type Violation } from '../errors.js';
-import type { MessageBody, MessageHead } from '../message.js';
+import type { Headers, MessageBody, MessageHead } from '../message.js';
 import type { EventName, RunEvent, TaskEvents } from '../signals.js';
 import type { Ending } from './run.js';
 
@@ -25,6 +25,8 @@ export interface Job extends MessageBody {
   readonly rerun: number;
   /** Somebody keeps what the body returns. */
   readonly keeps: boolean;
+  /** The run's span, as the headers of a message carry it. */
+  readonly trace: Headers | undefined;
   /** Carries everything about this run, both ways. */
   readonly port: MessagePort;
 }

@@ -1,5 +1,6 @@
 import type { Piscina } from 'piscina';
 import { onAbort, pause, type Clock } from '../clock.js';
+import type { Headers } from '../message.js';
 import type { ResultBackend } from '../result-backend.js';
 import type { Signals } from '../signals.js';
 import type { Ending, Run } from './run.js';
@@ -59,8 +60,11 @@ export class ThreadPool {
     this.#slots.give();
   }
 
-  /** Runs the body; never rejects. `began` is called when the app is loaded and the body comes next. */
-  async call(run: Run, began: () => void): Promise<Ending> {
+  /**
+   * Runs the body; never rejects. `began` is called when the app is loaded and the body comes next. By the headers of
+   * `trace` what the thread does is below the run's span.
+   */
+  async call(run: Run, began: () => void, trace?: Headers): Promise<Ending> {
     try {
       const pool = await (this.#pool ??= this.#open());
       const parts = {
@@ -69,9 +73,8 @@ export class ThreadPool {
           pool.run(job, { transferList: [job.port], signal }) as Promise<unknown>,
         find: (id: number) => pool.threads.find(({ threadId }) => threadId === id),
       };
-      return await new ThreadCall(run, parts, began).ending(
-        this.#parts.results !== undefined && !run.head.ignoreResult,
-      );
+      const keeps = this.#parts.results !== undefined && !run.head.ignoreResult;
+      return await new ThreadCall(run, parts, began).ending(keeps, trace);
     } finally {
       this.leave();
     }

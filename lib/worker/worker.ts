@@ -10,7 +10,8 @@ import {
 import type { FenceSource } from '../fence.js';
 import type { Guard } from '../guard.js';
 import type { Registry } from '../declarations/registry.js';
-import type { Signals } from '../signals.js';
+import type { RunEvent, Signals } from '../signals.js';
+import type { Tracing } from '../tracing.js';
 import type { Delivery, Relaying, Subscription, Transport } from '../transport.js';
 import { AckPolicy } from './ack-policy.js';
 import { Claimer } from './claim.js';
@@ -41,6 +42,8 @@ export interface WorkerParts {
   readonly signals: Signals;
   readonly registry: Registry;
   readonly instances: Instances;
+  /** Undefined without OpenTelemetry. */
+  readonly tracing?: Tracing | undefined;
   readonly namespace: string;
   readonly publishTimeout: number;
   readonly app: object;
@@ -78,6 +81,7 @@ export class Worker {
   readonly #draining = new AbortController();
   /** Cuts the wait for running bodies short. */
   readonly #hurry = new AbortController();
+  #ready = false;
   #started: Promise<void> | undefined;
   #quieting: Promise<void> | undefined;
   #stopping: Promise<{ aborted: number }> | undefined;
@@ -119,6 +123,17 @@ export class Worker {
     return this.#runs.size;
   }
 
+  /** The runs whose body is under way. */
+  get bodies(): readonly RunEvent[] {
+    return [...this.#runs.keys()].filter(({ stage }) => stage === 'running').map((run) => run.event());
+  }
+
+  get state(): 'starting' | 'ready' | 'detached' | 'draining' {
+    if (this.#draining.signal.aborted) return 'draining';
+    if (!this.#ready) return 'starting';
+    return this.#subscriptions.every(({ attached }) => attached !== false) ? 'ready' : 'detached';
+  }
+
   /** Resolves when every consumer is attached, or the worker was stopped meanwhile. @throws ClosedError after a stop. */
   start(): Promise<void> {
     if (this.#draining.signal.aborted) return Promise.reject(new ClosedError('the worker was stopped: make a new one'));
@@ -141,6 +156,7 @@ export class Worker {
     if (this.#draining.signal.aborted) return;
     this.#herald.start();
     this.#rounds.start();
+    this.#ready = true;
     this.#watch?.start();
     signals.emit('worker:ready', { queues, concurrency });
   }

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { readCommandLine, type Wish } from '../../lib/cli/command-line.js';
-import { NotYetError, toError } from '../../lib/errors.js';
+import { toError } from '../../lib/errors.js';
 import { taskWorker } from './task-worker-process.js';
 
 const read = (...args: string[]): Wish => readCommandLine(args, '1.2.3');
@@ -34,6 +34,7 @@ describe('the command line of task-worker', () => {
         name: '%h-%p',
         shutdownTimeout: 25_000,
         connectTimeout: 30_000,
+        healthPort: undefined,
         logLevel: 'info',
         logFormat: undefined,
       },
@@ -44,7 +45,7 @@ describe('the command line of task-worker', () => {
   it('reads every flag of run', () => {
     const flags =
       '-q a,b:20 -x c -c 3 --prefetch 9 --once --max-tasks 100000 -n w%p --shutdown-timeout 1m --connect-timeout 500 ' +
-      '-l WARN --log-format json';
+      '--health-port 0 -l WARN --log-format json';
     expect(read('-a', 'app.js', ...flags.split(' '))).to.have.deep.property('options', {
       app: 'app.js',
       queues: new Map<string, number | true>([
@@ -59,6 +60,7 @@ describe('the command line of task-worker', () => {
       name: 'w%p',
       shutdownTimeout: 60_000,
       connectTimeout: 500,
+      healthPort: 0,
       logLevel: 'warn',
       logFormat: 'json',
     });
@@ -86,11 +88,6 @@ describe('the command line of task-worker', () => {
       .to.have.property('options')
       .that.includes({ app: 'x.js', concurrency: 2 });
     expect(read('check')).to.deep.equal({ command: 'check', options: { app: 'env.js', json: false } });
-  });
-
-  it('refuses what is not built yet, and never ignores it', () => {
-    const thrown = refusal('-a', 'app.js', '--health-port', '80');
-    expect(thrown).to.be.instanceOf(NotYetError).with.property('message', 'the option --health-port is not built yet');
   });
 
   it('suggests what was meant', () => {

@@ -249,6 +249,37 @@ function consuming(c: Context): void {
     expect([inbox.at(0).redelivered, inbox.losses]).to.deep.equal([true, 0]);
   });
 
+  it('delivers by priority, then by age, where a classic queue has priorities; what comes back as well', async () => {
+    const queue = fresh('classic');
+    await c.transport.declare([{ name: queue, type: 'classic', maxPriority: 3 }]);
+    const send = (name: string, priority?: number): Promise<void> =>
+      c.transport.publish({ queue, frame: frameOf({ args: [name], priority }), timeout: TIMEOUT });
+    // More than the maximum counts as the maximum.
+    const given: [string, number?][] = [['none'], ['one', 1], ['nine', 9], ['three', 3], ['another one', 1]];
+    for (const [name, priority] of given) await send(name, priority);
+    const first = new Inbox();
+    const subscription = await c.transport.consume(queue, 1, first);
+    await eventually(() => first.at(0));
+    await subscription.cancel();
+    first.at(0).requeue();
+    await eventually(async () => expect((await c.transport.figures(queue)).ready).to.equal(5));
+    const inbox = new Inbox({ ack: true });
+    await c.transport.consume(queue, 1, inbox);
+    await eventually(() => inbox.at(4));
+    expect(inbox.args).to.deep.equal([['nine'], ['three'], ['one'], ['another one'], ['none']]);
+  });
+
+  it('delivers by age alone where a queue has no priorities', async () => {
+    for (const priority of [1, 4, 2]) {
+      const frame = frameOf({ args: [priority], priority });
+      await c.transport.publish({ queue: c.queue, frame, timeout: TIMEOUT });
+    }
+    const inbox = new Inbox({ ack: true });
+    await c.transport.consume(c.queue, 1, inbox);
+    await eventually(() => inbox.at(2));
+    expect(inbox.args).to.deep.equal([[1], [4], [2]]);
+  });
+
   it('shares a queue between consumers', async () => {
     const [one, two] = [new Inbox(), new Inbox()];
     await c.transport.consume(c.queue, 5, one);

@@ -12,6 +12,7 @@ import {
   type Timer,
   type Transport,
   type TransportEvents,
+  type TransportHealth,
 } from 'solotask';
 import { createMemoryTransport, type MemoryBroker } from '../../lib/transports/memory.js';
 import type { MemoryLink } from '../../lib/transports/memory-broker.js';
@@ -161,6 +162,10 @@ export class NetworkTransport implements Transport {
 
   pull(queue: string): ReturnType<Transport['pull']> {
     return this.#inner.pull(queue);
+  }
+
+  health(): TransportHealth {
+    return this.#inner.health();
   }
 
   figures(queue: string): Promise<QueueFigures> {

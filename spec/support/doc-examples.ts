@@ -25,6 +25,15 @@ export const examplesOf = (markdown: string): readonly Example[] =>
     path: NAMED.exec(text)?.[1],
   }));
 
+/** The anchors that GitHub gives to the headings of a page. */
+export const anchorsOf = (markdown: string): string[] =>
+  [...markdown.matchAll(/^#+ (.+)$/gm)].map(([, title = '']) =>
+    title
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+
 /** Writes a file, and the folders above it. */
 export function write(folder: string, path: string, text: string): void {
   const file = join(folder, path);

@@ -26,8 +26,11 @@ export interface TcpProxy {
   close(): Promise<void>;
 }
 
-/** Starts a proxy on a free port of 127.0.0.1 in front of the host of `target`. */
-export async function startProxy(target: string): Promise<TcpProxy> {
+/**
+ * Starts a proxy on a free port of 127.0.0.1 in front of the host of `target`; `forward` changes what clients say, without
+ * changing its length.
+ */
+export async function startProxy(target: string, forward = (chunk: Buffer): Buffer => chunk): Promise<TcpProxy> {
   const url = new URL(target);
   const { hostname: host } = url;
   const port = Number(url.port);
@@ -46,7 +49,7 @@ export async function startProxy(target: string): Promise<TcpProxy> {
     const upstream = keep(connect(port, host));
     keep(client).on('data', (chunk: Buffer) => {
       const back = held.get(client);
-      if (back === undefined) upstream.write(chunk);
+      if (back === undefined) upstream.write(forward(chunk));
       else back.chunks.push(chunk);
     });
     clients.add(client);

@@ -1,7 +1,14 @@
+import { EventEmitter } from 'node:events';
 import { type Channel, connect } from 'amqplib';
 import { expect } from 'chai';
+import { systemClock } from '../../lib/clock.js';
 import { BrokerUnavailableError, PublishOutcomeUnknownError } from '../../lib/errors.js';
 import type { Transport } from '../../lib/transport.js';
+import { parseAddress } from '../../lib/transports/rabbitmq-address.js';
+import { onThrowAwayChannel } from '../../lib/transports/rabbitmq-channel.js';
+import { Consumer } from '../../lib/transports/rabbitmq-consumer.js';
+import { backOff, Link } from '../../lib/transports/rabbitmq-link.js';
+import { declareWorkQueue } from '../../lib/transports/rabbitmq-topology.js';
 import { eventually } from '../support/eventually.js';
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.js';
 import { amqpUrl, frameOf, fresh, Inbox, rabbit, rejection } from '../support/transports.js';
@@ -78,6 +85,22 @@ describe('a RabbitMQ transport whose links are cut', () => {
       timeout: TIMEOUT,
     });
     await transport.publish({ queue: classic, frame: frameOf(), timeout: TIMEOUT });
+    await eventually(() => inbox.at(0));
+  });
+
+  it('goes on trying while its queue has other arguments, and consumes it once it is its own again', async () => {
+    const inbox = new Inbox({ ack: true });
+    await transport.consume(queue, 1, inbox);
+    await whileCut(() =>
+      past(async (channel) => {
+        await channel.deleteQueue(queue);
+        await channel.assertQueue(queue, { durable: true });
+      }),
+    );
+    expect((await transport.figures(queue)).consumers).to.equal(0);
+    await past((channel) => channel.deleteQueue(queue));
+    await eventually(async () => expect((await transport.figures(queue)).consumers).to.equal(1), { timeout: TIMEOUT });
+    await publish([1]);
     await eventually(() => inbox.at(0));
   });
 
@@ -224,6 +247,53 @@ describe('a RabbitMQ transport whose links are cut', () => {
     // Heartbeats that went on would keep the process alive: two timers on each of two links.
     expect(timers()).to.be.at.most(connected - 4);
     proxy.cut();
+  });
+});
+
+describe('a RabbitMQ link', () => {
+  it('waits a random time below a bound that doubles, up to ten seconds, before it tries again', () => {
+    const waits = (random: number): number[] =>
+      Array.from({ length: 10 }, (_, attempt) => backOff({ ...systemClock, random: () => random }, attempt));
+    expect(waits(0.5)).to.deep.equal([50, 100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000]);
+    expect(waits(0)).to.deep.equal(Array(10).fill(0));
+    expect(Math.max(...waits(0.999))).to.be.below(10_000);
+  });
+
+  // Whatever the reason: an acknowledgement timeout ends a channel just so.
+  it('loses a channel under one consumer: that one is built again, its neighbour and the link stay', async () => {
+    const events = { connected() {}, disconnected() {}, blocked() {} };
+    const address = parseAddress(amqpUrl());
+    const link = new Link({
+      name: 'consume',
+      address,
+      connectionName: 'spec',
+      clock: systemClock,
+      events: () => events,
+    });
+    link.start();
+    const model = await link.ready();
+    const queues = [fresh('one'), fresh('other')] as const;
+    for (const queue of queues) {
+      await onThrowAwayChannel(model, systemClock, (channel) => declareWorkQueue(channel, { name: queue }));
+    }
+    const [one, other] = [new Inbox(), new Inbox()];
+    const consumers = [one, other].map((handler, i) => {
+      const parts = { link, clock: systemClock, queue: queues[i] as string, prefetch: 5, handler };
+      return new Consumer({ ...parts, prepare: async () => {}, ended: () => {} });
+    });
+    for (const consumer of consumers) await consumer.start();
+    await onThrowAwayChannel(model, systemClock, async (channel) => {
+      for (const queue of queues) channel.sendToQueue(queue, Buffer.from('[[1]]'));
+    });
+    await eventually(() => [one.at(0), other.at(0)]);
+    const { channels } = model.connection as unknown as { channels: ({ channel: Channel } | null)[] };
+    const first = channels.find((entry) => entry?.channel instanceof EventEmitter)?.channel as Channel;
+    await rejection(first.checkQueue(fresh('nowhere')));
+    await eventually(() => expect(one.at(1).redelivered).to.equal(true));
+    expect([one.losses, one.at(0).ack(), one.at(1).ack()]).to.deep.equal([1, 'stale', 'settled']);
+    expect([other.losses, other.at(0).ack(), await link.ready()]).to.deep.equal([0, 'settled', model]);
+    for (const consumer of consumers) await consumer.close();
+    await link.close();
   });
 });
 

@@ -163,9 +163,14 @@ describe('a RabbitMQ transport', () => {
     await eventually(() => inbox.at(0));
   });
 
-  it('finds its delay queues again when somebody deleted an exchange', async () => {
+  it('finds its delay queues again when somebody deleted an exchange, and neighbours of that publish get through', async () => {
     await onRawChannel((channel) => channel.deleteExchange(`${namespace}.v1.delay.1000`));
-    await transport.publish({ queue, frame: frameOf(), due: Date.now() + 1500, timeout: TIMEOUT });
+    const delayed = transport.publish({ queue, frame: frameOf(), due: Date.now() + 1500, timeout: TIMEOUT });
+    const neighbours = Array.from({ length: 20 }, () =>
+      transport.publish({ queue, frame: frameOf(), timeout: TIMEOUT }),
+    );
+    await Promise.all([delayed, ...neighbours]);
+    expect((await transport.figures(queue)).ready).to.be.at.least(20);
   });
 
   it('publishes more at once than its window takes', async () => {
