@@ -97,6 +97,9 @@ export class UnreadableMessageError extends kind('UNREADABLE') {}
 /** A message names a task that no service of this app declares. */
 export class UnknownTaskError extends kind('UNKNOWN_TASK') {}
 
+/** The bodies of a message ended with their processes, again and again: it went to the dead letters, code POISON. */
+export class PoisonError extends kind('POISON') {}
+
 /** Why a run's `AbortSignal` fired: another worker may run the key now. */
 export class LeaseLostError extends kind('LEASE_LOST') {}
 /** Why a run's `AbortSignal` fired: the channel that delivered the message closed, and the broker gives it to another. */

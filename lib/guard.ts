@@ -1,3 +1,4 @@
+import type { Notes } from './notes.js';
 import type { Presence } from './presence.js';
 
 /** The phases of a held key. A free key has none. */
@@ -183,6 +184,8 @@ export interface Guard {
   now(): Promise<number>;
   /** Where workers say that they are there: kept beside the records, over the same links. */
   readonly presence: Presence;
+  /** What workers note about messages: kept beside the records, over the same links. */
+  readonly notes: Notes;
   close(): Promise<void>;
 }
 

@@ -16,6 +16,7 @@ export type { DeadLetterView } from './inspector/dead-letter.js';
 export type { Choice, DeadLetterEnd, DeadLetters, Told } from './inspector/dead-letters.js';
 export type { Locks, LockView, Removal } from './inspector/locks.js';
 export type { PurgeCount } from './inspector/purge.js';
+export type { Notes } from './notes.js';
 export type { Presence, PresenceRecord, PresentRun } from './presence.js';
 export type { Json } from './json.js';
 export type { ResultBackend, ResultWish, StoredError, StoredResult } from './result-backend.js';

@@ -51,6 +51,10 @@ export interface MessageHead {
   readonly due: number | undefined;
   /** Epoch ms after which it is dropped (Celery's `expires`). */
   readonly expires: number | undefined;
+  /** Set in a copy that stands in for a message which was acknowledged as its run began; names what it stands in for. */
+  readonly standIn: string | undefined;
+  /** A copy of a delivery that the broker had flagged as redelivered: its body may have begun before. */
+  readonly suspect: boolean;
   readonly rootId: string | undefined;
   readonly parentId: string | undefined;
   /** How long a body may run, ms, by a foreign sender's wish; our own tasks have theirs in their code. */

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { ConfigError, NotYetError } from './errors.js';
+import { ConfigError } from './errors.js';
 import { hint } from './nearest.js';
 
 /** A value as an error's text shows it. */
@@ -9,10 +9,6 @@ export const show = (value: unknown): string =>
 /** The error for a wrong value. `what` names the option and its place, `right` says what it takes. */
 export const wrong = (what: string, value: unknown, right: string): ConfigError =>
   new ConfigError(`${what} is ${show(value)}; it takes ${right}`, { option: what, value: show(value) });
-
-/** The error for a documented option (or one of its values) that this version does not build. */
-export const notYet = (what: string): NotYetError =>
-  new NotYetError(`${what} is not built yet; leave it out`, { option: what });
 
 /**
  * An object of options whose names are all known.

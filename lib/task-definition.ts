@@ -59,6 +59,10 @@ export interface TaskDefinition {
   readonly timeLimit: number | undefined;
   /** The body runs in a worker thread. */
   readonly thread: boolean;
+  /** How often the message's stand-in asks after a long run, ms; undefined: the message stays unacknowledged during the run. */
+  readonly long: number | undefined;
+  /** What a body does when the link that brought its message is lost. */
+  readonly onConnectionLoss: 'abort' | 'finish';
   /** Inside a transaction, an enqueue waits for its commit. */
   readonly afterCommit: boolean;
   readonly parameters: readonly ParameterDefinition[];

@@ -160,7 +160,8 @@ describe('the codec, reading', () => {
       fc.property(arbitrary, (changes) => {
         const frame = encode(message(changes), 'spec');
         const { args, kwargs, ...head } = changes;
-        const defaults = { copy: '', due: undefined, expires: undefined, timeLimit: undefined, ignoreResult: false };
+        const more = { expires: undefined, timeLimit: undefined, standIn: undefined, suspect: false };
+        const defaults = { copy: '', due: undefined, ignoreResult: false, ...more };
         expect(decodeHead(frame)).to.deep.equal({ ...head, ...defaults, rootId: head.rootId ?? head.id });
         expect(JSON.stringify(decodeBody(frame))).to.equal(JSON.stringify({ args, kwargs }));
       }),
@@ -197,6 +198,8 @@ describe('the codec, reading', () => {
       enqueuedAt: undefined,
       due: undefined,
       expires: undefined,
+      standIn: undefined,
+      suspect: false,
       rootId: ID,
       parentId: undefined,
       timeLimit: undefined,

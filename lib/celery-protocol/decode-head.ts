@@ -27,6 +27,8 @@ export function decodeHead(frame: Frame): MessageHead {
     enqueuedAt: whole(headers['enqueued_at'], 0),
     due: whole(headers['due'], 0) ?? time(headers['eta']),
     expires: time(headers['expires']),
+    standIn: text(headers['stand_in']),
+    suspect: headers['suspect'] === true,
     rootId: text(headers['root_id']),
     parentId: text(headers['parent_id']),
     timeLimit: headers['lang'] === 'js' ? undefined : readLimit(headers['timelimit']),

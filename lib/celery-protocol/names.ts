@@ -27,6 +27,8 @@ export const PUBLISH_HEADERS: readonly string[] = [
   'due',
   'due_queue',
   'due_expires',
+  'stand_in',
+  'suspect',
   'dead_code',
   'dead_reason',
   'dead_stack',

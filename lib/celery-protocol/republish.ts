@@ -7,7 +7,13 @@ export interface RepublishChanges {
   /** The run that the copy asks for, from 1. @default as before */
   readonly attempt?: number;
   /** A lock that was computed on the worker travels from then on. @default as before */
-  readonly lock?: MessageLock;
+  readonly lock?: MessageLock | undefined;
+  /** Its run began: it does not expire any more. @default as before */
+  readonly began?: boolean;
+  /** What the copy stands in for. @default nothing */
+  readonly standIn?: string | undefined;
+  /** Its body may have begun before. @default false */
+  readonly suspect?: boolean;
 }
 
 /** Why a message goes to the dead letters. */
@@ -95,9 +101,12 @@ function lasting(properties: FrameProperties): FrameProperties {
   return expiration === undefined ? properties : others;
 }
 
-const changed = ({ attempt, lock }: RepublishChanges): Headers => ({
+const changed = ({ attempt, lock, began = false, standIn, suspect = false }: RepublishChanges): Headers => ({
   ...(attempt === undefined ? undefined : { attempt, retries: attempt - 1 }),
   ...(lock === undefined ? undefined : lockHeaders(lock)),
+  ...(began ? { expires: null } : undefined),
+  ...(standIn === undefined ? undefined : { stand_in: standIn }),
+  ...(suspect ? { suspect } : undefined),
 });
 
 function kept(headers: Headers): Headers {

@@ -1,3 +1,4 @@
+import ms from 'ms';
 import type { Lane } from '../worker/worker-settings.js';
 import type { Paint } from './colours.js';
 import { strategyText, type TaskDescription } from './describe-task.js';
@@ -29,6 +30,8 @@ export function banner(facts: BannerFacts, paint: Paint): string {
 
 const laneText = ({ queues, concurrency }: Lane): string => `${queues.join(', ')} (${concurrency} at once)`;
 
-function taskText(task: TaskDescription): string {
-  return task.key === null ? task.task : `${task.task}  ${task.key}  (${strategyText(task)})`;
+function taskText(description: TaskDescription): string {
+  const { task, key, long } = description;
+  const text = key === null ? task : `${task}  ${key}  (${strategyText(description)})`;
+  return long === null ? text : `${text}  long: acknowledged as it begins, looked after every ${ms(long)}`;
 }

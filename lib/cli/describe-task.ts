@@ -16,14 +16,16 @@ export interface TaskDescription {
   /** ms */
   readonly timeLimit: number | null;
   readonly thread: boolean;
+  /** How late a long task runs again when its worker has died, ms; null for others. */
+  readonly long: number | null;
 }
 
 export function describeTask(definition: TaskDefinition): TaskDescription {
-  const { name, queue, keyText, unique, shouldCompute, acksLate, retry, timeLimit, thread } = definition;
+  const { name, queue, keyText, unique, shouldCompute, acksLate, retry, timeLimit, thread, long } = definition;
   const enqueue = unique?.onDuplicate ?? null;
   const worker = shouldCompute?.onDuplicate ?? null;
   const strategy = enqueue === null ? worker && 'worker' : worker === null ? 'enqueue' : 'both';
-  const run = { acksLate, retry, timeLimit: timeLimit ?? null, thread };
+  const run = { acksLate, retry, timeLimit: timeLimit ?? null, thread, long: long ?? null };
   return { task: name, queue, key: keyText ?? null, strategy, onDuplicate: { enqueue, worker }, ...run };
 }
 

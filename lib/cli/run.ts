@@ -8,7 +8,7 @@ import { settleAddresses } from './addresses.js';
 import { banner, type BannerFacts } from './banner.js';
 import { painter } from './colours.js';
 import type { RunOptions } from './command-line.js';
-import { describeTask } from './describe-task.js';
+import { describeTask, type TaskDescription } from './describe-task.js';
 import { logEvents } from './event-lines.js';
 import { codeOf, EXIT, exitCode, explained, UsageError } from './exit.js';
 import { HealthServer } from './health-server.js';
@@ -120,12 +120,15 @@ function queuesOf(app: App, { queues, excludeQueues }: RunOptions): Record<strin
   return Object.fromEntries(left.map((name) => [name, queues?.get(name) ?? true]));
 }
 
+const names = (tasks: readonly TaskDescription[]): string[] => tasks.map(({ task }) => task);
+
 function introduce(facts: BannerFacts, log: Log, { format }: LogOptions): void {
   if (format === 'pretty') process.stdout.write(banner(facts, painter(process.stdout.isTTY, process.env)));
   else {
     const { version, broker, locks, tasks } = facts;
+    const long = tasks.filter((task) => task.long !== null);
     log.info(
-      { event: 'worker:connected', version, broker, locks, tasks: tasks.map(({ task }) => task) },
+      { event: 'worker:connected', version, broker, locks, tasks: names(tasks), long: names(long) },
       `solotask ${version}`,
     );
   }

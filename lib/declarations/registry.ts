@@ -81,6 +81,8 @@ function resolve(service: Class, declaration: Declaration): TaskDefinition {
     expires: task.expires,
     timeLimit: task.timeLimit,
     thread: task.thread,
+    long: task.long,
+    onConnectionLoss: task.onConnectionLoss,
     afterCommit: task.afterCommit,
     parameters,
     key: key === undefined ? undefined : compileKey(key, parameters, name),

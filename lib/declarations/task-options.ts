@@ -87,7 +87,17 @@ export interface TaskOptions<K = string> {
    */
   readonly expires?: Duration;
   /**
-   * What a run does when its delivery is lost. Only `'abort'` is built yet.
+   * For runs that may outlast RabbitMQ's acknowledgement timeout (30 min by default): the message is acknowledged as the
+   * body begins, and a copy of it waits with the broker in its place. The copy looks after the run every minute, or as
+   * often as is said here (1 s to 1 h), and runs when the run's worker has died. Not with `acksLate: false`.
+   *
+   * @default false
+   */
+  readonly long?: boolean | Duration;
+  /**
+   * What a body does when the link that brought its message is lost, and the broker delivers it again: `'abort'` ends it
+   * by its signal, and the task runs again; `'finish'` lets it go on while its lease lives, and the redelivery waits for
+   * its end. Not with `acksLate: false`.
    *
    * @default 'abort'
    */

@@ -1,7 +1,7 @@
 import { duration } from '../duration.js';
 import { ConfigError } from '../errors.js';
 import type { KeySource } from './key-value.js';
-import { checkFlag, checkInteger, checkName, checkOptions, checkWord, notYet, wrong } from '../options.js';
+import { checkFlag, checkInteger, checkName, checkOptions, checkWord, wrong } from '../options.js';
 import { retryPolicy } from './retry-policy.js';
 import type { OnDuplicate, RetryPolicy, UniquePolicy } from '../task-definition.js';
 
@@ -18,6 +18,9 @@ export interface TaskSettings {
   readonly timeLimit: number | undefined;
   readonly thread: boolean;
   readonly afterCommit: boolean;
+  /** ms between two looks of a stand-in; undefined: it is no long task. */
+  readonly long: number | undefined;
+  readonly onConnectionLoss: 'abort' | 'finish';
   readonly unique: { readonly key: KeySource; readonly policy: UniquePolicy } | undefined;
 }
 
@@ -35,6 +38,10 @@ export interface ShouldComputeSettings {
 export const DEFAULT_TTL = 600_000;
 /** ms */
 export const DEFAULT_LEASE = 15_000;
+/** ms between two looks of a stand-in. */
+export const DEFAULT_REST = 60_000;
+/** What takes longer is handed over, ms: RabbitMQ waits for 30 minutes by default, those for a seat included. */
+export const LONG = 600_000;
 /** Shorter leases and ttls would end within an ordinary pause of a process, ms. */
 const LEAST_LEASE = 100;
 /** Leaves room for what is put behind a queue's name, within AMQP's 255 bytes. */
@@ -43,7 +50,7 @@ const MAX_NAME_BYTES = 255;
 
 const TASK = [
   ...(['name', 'queue', 'unique', 'acksLate', 'retry', 'timeLimit', 'thread'] as const),
-  ...(['priority', 'afterCommit', 'expires', 'onConnectionLoss'] as const),
+  ...(['priority', 'afterCommit', 'expires', 'long', 'onConnectionLoss'] as const),
 ];
 const UNIQUE = ['key', 'onDuplicate', 'ttl', 'lease', 'keepFor', 'onLockError'] as const;
 const SHOULD_COMPUTE = ['key', 'onDuplicate', 'lease', 'keepFor'] as const;
@@ -53,18 +60,6 @@ const STRATEGIES = ['discard', 'coalesce', 'reject', 'requeue'] as const;
 /** Why one method cannot have both. */
 export const KEEP_OR_COALESCE =
   "keepFor and onDuplicate 'coalesce' do not go together: one drops what comes after a run, the other runs it; leave one out";
-
-/** A word of which only the first, and those of `built`, are built. */
-function checkFirst<Word extends string>(
-  value: unknown,
-  what: string,
-  words: readonly [Word, ...Word[]],
-  built: readonly Word[] = [],
-): Word {
-  const word = checkWord(value ?? words[0], what, words);
-  if (word !== words[0] && !built.includes(word)) throw notYet(`${what} '${word}'`);
-  return word;
-}
 
 /** An enqueue has nothing to put back: to wait for its turn is a message's part. */
 function refuseRequeue(value: unknown, what: string): void {
@@ -90,6 +85,32 @@ const isKeySource = (value: unknown): value is KeySource => typeof value === 'st
 function checkKeySource(value: unknown, what: string): KeySource {
   if (isKeySource(value)) return value;
   throw wrong(what, value, `a template such as 'loan:<loanId>', or a function of the arguments`);
+}
+
+/** The longest rest of a stand-in, ms: so late at most a task runs again whose worker has died. */
+const LONGEST_REST = 3_600_000;
+/** The shortest delay of a broker, ms. */
+const SHORTEST_REST = 1_000;
+
+/** What has a time limit beyond ten minutes may need them, and is long unless somebody says that it is not. */
+function checkLong({ long, acksLate, timeLimit }: Record<string, unknown>, what: string): number | undefined {
+  const value = long ?? (acksLate !== false && timeLimit !== undefined && duration(timeLimit, what, 1) > LONG);
+  if (value === false) return undefined;
+  const rest = value === true ? DEFAULT_REST : duration(value, what, SHORTEST_REST);
+  if (rest <= LONGEST_REST) return rest;
+  throw wrong(what, value, "true, false, or at most '1h': how late it runs again when its worker has died");
+}
+
+const checkLoss = (value: unknown, what: string): 'abort' | 'finish' =>
+  checkWord(value ?? 'abort', what, ['abort', 'finish'] as const);
+
+/** What is acknowledged as its body begins has no message any more that could be lost, or last too long. */
+function checkLateOnly({ acksLate, long, onConnectionLoss }: Record<string, unknown>, what: string): void {
+  if (acksLate !== false) return;
+  const option = long !== undefined && long !== false ? 'long' : onConnectionLoss === 'finish' && 'onConnectionLoss';
+  if (option === false) return;
+  const text = `${what} option '${option}' does not go with acksLate: false, which acknowledges as the body begins`;
+  throw new ConfigError(`${text}; leave ${option} out`, { option });
 }
 
 const checkLease = (value: unknown, what: string): number => duration(value, what, LEAST_LEASE);
@@ -125,7 +146,7 @@ export function checkQueue(value: unknown, what: string): string {
 export function taskSettings(value: unknown, where: string): TaskSettings {
   const what = `${where}: @Task`;
   const given = checkOptions(value ?? {}, TASK, what);
-  checkFirst(given.onConnectionLoss, `${what} option 'onConnectionLoss'`, ['abort', 'finish']);
+  checkLateOnly(given, what);
   return Object.freeze({
     name: given.name === undefined ? undefined : checkName(given.name, `${what} option 'name'`, MAX_NAME_BYTES),
     queue: checkQueue(given.queue ?? 'tasks', `${what} option 'queue'`),
@@ -136,6 +157,8 @@ export function taskSettings(value: unknown, where: string): TaskSettings {
     expires: atMost(given.expires, `${what} option 'expires'`),
     timeLimit: atMost(given.timeLimit, `${what} option 'timeLimit'`),
     thread: checkFlag(given.thread, `${what} option 'thread'`, false),
+    long: checkLong(given, `${what} option 'long'`),
+    onConnectionLoss: checkLoss(given.onConnectionLoss, `${what} option 'onConnectionLoss'`),
     afterCommit: checkFlag(given.afterCommit, `${what} option 'afterCommit'`, true),
     unique: checkUnique(given.unique, `${what} option 'unique'`),
   });

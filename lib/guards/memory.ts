@@ -14,8 +14,10 @@ import {
   type RunningClaim,
 } from '../guard.js';
 import { claimPublishing, claimRunning } from './memory-claims.js';
+import type { Notes } from '../notes.js';
 import type { Presence } from '../presence.js';
 import { abandon, confirm, expire, extend, hold, release, renew } from './memory-holder.js';
+import { MemoryNotes } from './memory-notes.js';
 import { MemoryPresence } from './memory-presence.js';
 import { EMPTY, found, held, type Moment, type Step } from './memory-record.js';
 
@@ -45,6 +47,7 @@ export class MemoryLocks {
 
   /** What workers that share these records say about themselves. */
   readonly presence = new MemoryPresence();
+  readonly notes = new MemoryNotes();
 
   /** Every key that is remembered at `now`, with its record. */
   *all(now: number): Generator<{ key: string; record: LockRecord }> {
@@ -161,6 +164,10 @@ class MemoryGuard implements Guard {
 
   get presence(): Presence {
     return this.#store.presence.at(this.#clock);
+  }
+
+  get notes(): Notes {
+    return this.#store.notes.at(this.#clock);
   }
 
   async close(): Promise<void> {

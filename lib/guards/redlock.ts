@@ -14,9 +14,11 @@ import {
   type RunEnd,
   type RunningClaim,
 } from '../guard.js';
+import type { Notes } from '../notes.js';
 import type { Presence } from '../presence.js';
 import { RedlockCalls } from './redlock-calls.js';
 import { RedlockNodes, type NodeEvents } from './redlock-nodes.js';
+import { RedlockNotes } from './redlock-notes.js';
 import { RedlockReader } from './redlock-reader.js';
 import { ARGUMENT_FIELDS, newestOf } from './redlock-record.js';
 import { claimAnswer, holdAnswer, word } from './redlock-votes.js';
@@ -38,11 +40,13 @@ export class RedlockGuard implements Guard {
   readonly #worker: RedlockCalls;
   readonly #holder: RedlockCalls;
   readonly #reader: RedlockReader;
+  readonly notes: Notes;
 
   constructor({ nodes, clock, memory = MEMORY_TIME }: RedlockGuardOptions) {
     this.#nodes = new RedlockNodes(nodes);
     this.#clock = clock;
     this.#reader = new RedlockReader(this.#nodes);
+    this.notes = new RedlockNotes(this.#nodes);
     const { clients } = this.#nodes;
     this.#producer = new RedlockCalls(clients, memory, { extend: 'claim-publishing', release: 'abandon' });
     this.#worker = new RedlockCalls(clients, memory, { extend: 'claim-running', release: 'release' });

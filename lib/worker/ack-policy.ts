@@ -11,6 +11,7 @@ import type { Lease } from './lease.js';
 import type { Outcome } from './outcome.js';
 import type { ResultKeeper } from './result-keeper.js';
 import { ackedEarly, type Run } from './run.js';
+import type { StandIns } from './stand-ins.js';
 
 /** What the ack policy works with. */
 export interface AckPolicyParts {
@@ -19,6 +20,7 @@ export interface AckPolicyParts {
   readonly clock: Clock;
   readonly signals: Signals;
   readonly keeper: ResultKeeper;
+  readonly standIns: StandIns;
   /** Bounds one publish of a retry or a dead letter, ms. */
   readonly publishTimeout: number;
   /** Aborts when the worker takes no more work. */
@@ -39,6 +41,9 @@ export const LONGEST_RERUNS = 300_000;
 /** Between two tries of a publish, ms: at first, and at most. */
 const PAUSE = 1_000;
 const LONGEST_PAUSE = 30_000;
+
+/** The delivery was acknowledged before its body began: it cannot be lost, nor given back. */
+const gone = (run: Run): boolean => ackedEarly(run) || run.standIn !== undefined;
 
 /**
  * The one place that turns an outcome into ack, put back, retry or dead letter. A message is acknowledged only after
@@ -74,7 +79,10 @@ export class AckPolicy {
       case 'dead':
         return this.#bury(run, outcome);
       case 'parked':
-        await this.#goOnLater(run, outcome.delay, run.head.attempt);
+        await this.#park(run, outcome.delay);
+        return undefined;
+      case 'relieved':
+        run.delivery.ack();
         return undefined;
       case 'aborted':
       case 'returned':
@@ -102,7 +110,7 @@ export class AckPolicy {
     if (answer === 'ok') run.delivery.ack();
     const seconds = run.seconds(this.#parts.clock);
     this.#parts.signals.emit('task:succeeded', { seconds, recovered: false, ...run.event() });
-    return answer === 'marked' ? this.#again(run) : undefined;
+    return this.#over(run, answer);
   }
 
   /** Who waits for its result is told that there will be none. */
@@ -142,6 +150,8 @@ export class AckPolicy {
   }
 
   async #retry(run: Run, { delay, error }: Extract<Outcome, { kind: 'retry' }>): Promise<void> {
+    // The broker has given the message to somebody else, whose attempt it is now.
+    if (run.delivery.stale && !gone(run)) return this.letGo(run);
     const published = await this.#goOnLater(run, delay, run.head.attempt + 1, await this.#hold(run, delay));
     if (published) this.#parts.signals.emit('task:retried', { ...run.event(), delay, error });
   }
@@ -152,7 +162,7 @@ export class AckPolicy {
    */
   async #again(run: Run): Promise<'again' | undefined> {
     const { draining, clock } = this.#parts;
-    const moves = ackedEarly(run) || draining.aborted || run.rerun >= MOST_RERUNS || run.age(clock) >= LONGEST_RERUNS;
+    const moves = gone(run) || draining.aborted || run.rerun >= MOST_RERUNS || run.age(clock) >= LONGEST_RERUNS;
     if (!moves) return 'again';
     await this.#goOnLater(run, 0, 1, await this.#hold(run, 0));
     return undefined;
@@ -180,18 +190,34 @@ export class AckPolicy {
     if (undecided(run, answer)) return this.#putBack(run);
     if (answer === 'ok') delivery.ack();
     this.#parts.signals.emit('task:dead', { ...run.event(), code, error });
-    return answer === 'marked' ? this.#again(run) : undefined;
+    return this.#over(run, answer);
+  }
+
+  /** Everybody was told how it ended: a stand-in that finds its message gone says nothing. */
+  async #over(run: Run, released: HoldAnswer): Promise<'again' | undefined> {
+    if (released === 'marked') return this.#again(run);
+    await this.#parts.standIns.relieve(run);
+    return undefined;
   }
 
   /** Publishes the message afresh, then acks this delivery. When either is impossible, the delivery goes back. */
-  async #goOnLater(run: Run, delay: number, attempt: number, held: HoldAnswer = 'ok'): Promise<boolean> {
+  async #goOnLater(run: Run, delay: number, attempt: number, held: HoldAnswer): Promise<boolean> {
     if (held === 'ok') await this.#takeNewest(run);
     const due = this.#parts.clock.now() + delay;
-    const frame = republish(run.frame, run.lock === undefined ? { attempt } : { attempt, lock: run.lock });
+    const frame = republish(run.frame, { attempt, lock: run.lock });
     const published = held === 'ok' && (await this.#publish(run, run.delivery.queue, frame, due));
     if (published) await this.#followed(run, delay);
-    else this.#putBack(run);
+    else await this.#putBack(run);
     return published;
+  }
+
+  /** No attempt was made: what is known of the message stays true of its copy. */
+  async #park(run: Run, delay: number): Promise<void> {
+    const { head, lock, suspect } = run;
+    const frame = republish(run.frame, { attempt: head.attempt, lock, standIn: head.standIn, suspect });
+    const published = await this.#publish(run, run.delivery.queue, frame, this.#parts.clock.now() + delay);
+    if (published) run.delivery.ack();
+    else run.delivery.requeue();
   }
 
   /** The copy brings what its run shall use, so that a Redis that loses the record loses no arguments. */
@@ -204,6 +230,7 @@ export class AckPolicy {
 
   async #followed(run: Run, delay: number): Promise<void> {
     run.delivery.ack();
+    await this.#parts.standIns.relieve(run);
     const { lease } = run;
     // Now there is a message again: the key may wait for it as long as any.
     if (lease !== undefined && ackedEarly(run)) {
@@ -211,8 +238,10 @@ export class AckPolicy {
     }
   }
 
-  #putBack(run: Run): undefined {
-    run.delivery.requeue();
+  /** A delivery that is acknowledged already goes back as a copy. */
+  async #putBack(run: Run): Promise<undefined> {
+    if (run.standIn === undefined) run.delivery.requeue();
+    else await this.#parts.standIns.replace(run);
   }
 
   /**
@@ -228,7 +257,7 @@ export class AckPolicy {
       } catch (error) {
         signals.emit('publish:failed', { ...run.event(), to: queue, error: toError(error) });
         await pause(clock, Math.min(PAUSE * 2 ** tries, LONGEST_PAUSE), draining);
-        if (draining.aborted || (run.delivery.stale && !ackedEarly(run))) return this.#gaveUp(run, error);
+        if (draining.aborted || (run.delivery.stale && !gone(run))) return this.#gaveUp(run, error);
       }
     }
   }

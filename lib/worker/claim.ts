@@ -4,7 +4,7 @@ import type { FenceSource } from '../fence.js';
 import type { ClaimAnswer, Guard, Holder, Identity, RunningClaim } from '../guard.js';
 import type { Signals } from '../signals.js';
 import type { OnDuplicate } from '../task-definition.js';
-import { coalesces, workerPolicy } from '../declarations/uniqueness.js';
+import { coalesces, leaseOf, ownRecordName, survives, workerPolicy } from '../declarations/uniqueness.js';
 import { Lease } from './lease.js';
 import type { Outcome } from './outcome.js';
 import type { Run } from './run.js';
@@ -17,6 +17,7 @@ export interface ClaimParts {
   readonly clock: Clock;
   readonly signals: Signals;
   readonly draining: AbortSignal;
+  readonly namespace: string;
 }
 
 /** How often a waiting delivery looks whether the key is free, ms: an earlier attempt that heeds its signal ends early. */
@@ -73,6 +74,7 @@ export class Claimer {
     const attempt = { undecided: [], seen: 0, trouble: 0, announced: false };
     for (;;) {
       if (run.delivery.stale || this.#parts.draining.aborted) return this.#end(run, attempt, { kind: 'returned' });
+      run.stage = 'claiming';
       const step = await this.#once(run, run.record, attempt);
       if (step === undefined) return undefined;
       if (step.kind !== 'wait') return this.#end(run, attempt, step);
@@ -80,6 +82,17 @@ export class Claimer {
       if (step.seated) await pause(this.#parts.clock, step.ms, this.#parts.draining);
       else if (!(await seat.wait(step.ms))) return this.#end(run, attempt, parked(step.ms));
     }
+  }
+
+  /** A run that is under way without a record gets one, under its own id. False when that cannot be had now. */
+  async adopt(run: Run): Promise<boolean> {
+    if (run.lease !== undefined) return true;
+    run.record = ownRecordName(this.#parts.namespace, run.head.task, run.head.id);
+    run.nonce ??= this.#parts.clock.uuid().slice(0, 8);
+    const attempt = { undecided: [], seen: 0, trouble: 0, announced: false };
+    const step = await this.#once(run, run.record, attempt);
+    if (step !== undefined) await this.#end(run, attempt, { kind: 'returned' });
+    return step === undefined;
   }
 
   /**
@@ -102,15 +115,16 @@ export class Claimer {
 
   async #once(run: Run, record: string, attempt: Attempt): Promise<Step | undefined> {
     const { guard, fences, clock } = this.#parts;
-    run.stage = 'claiming';
     const { nonce = '', rerun } = run;
     const identity = { owner: run.head.id, fence: fences.next(attempt.seen), nonce };
-    const { lease, onDuplicate } = workerPolicy(run.definition);
+    const { onDuplicate } = workerPolicy(run.definition);
+    const lease = leaseOf(run.definition);
     const { copy, attempt: begun, expires } = run.head;
     const sent = clock.monotonic();
     const args = onDuplicate === 'coalesce' ? run.offer() : undefined;
     const claim = {
-      copy,
+      // A redelivery of what goes on without its delivery is as any other copy: it must not stop the run.
+      copy: survives(run.definition) ? nonce : copy,
       seq: run.lock?.fence,
       lease,
       strategy: doneBy(run, onDuplicate),

@@ -7,6 +7,7 @@ import type { RetryPolicy, TaskDefinition } from '../task-definition.js';
 import type { Span, Tracing } from '../tracing.js';
 import { callBody, type BodyParts } from './body.js';
 import type { Claimer } from './claim.js';
+import type { Crashes } from './crashes.js';
 import { expired, type ExpiryParts } from './expiry.js';
 import type { LoopWatch } from './loop-watch.js';
 import type { Outcome } from './outcome.js';
@@ -14,6 +15,7 @@ import type { ResultKeeper } from './result-keeper.js';
 import { RunContext } from './run-context.js';
 import type { Ending, Run } from './run.js';
 import type { Seat } from './seat.js';
+import type { StandIns } from './stand-ins.js';
 import type { ThreadPool } from './thread-pool.js';
 import { graceOf, TimeLimit } from './time-limit.js';
 
@@ -22,6 +24,8 @@ export interface ExecutorParts extends ExpiryParts, BodyParts {
   readonly signals: Signals;
   readonly claimer: Claimer;
   readonly keeper: ResultKeeper;
+  readonly standIns: StandIns;
+  readonly crashes: Crashes;
   /** Undefined without OpenTelemetry. */
   readonly tracing?: Tracing | undefined;
   /** Asked right before a body begins; false: its worker has run as many as it may. */
@@ -51,6 +55,7 @@ export class Executor {
   async execute(run: Run, seat: Seat): Promise<Outcome> {
     return (
       (await this.#untilDue(run)) ??
+      (await this.#parts.standIns.meet(run)) ??
       (await this.#seated(run, seat)) ??
       (await expired(run, this.#parts)) ??
       (await this.#keyed(run, seat))
@@ -91,7 +96,7 @@ export class Executor {
   }
 
   async #seated(run: Run, seat: Seat): Promise<Outcome | undefined> {
-    await seat.take();
+    if (!(await seat.take())) return { kind: 'returned' };
     return run.delivery.stale || this.#parts.draining.aborted ? { kind: 'returned' } : undefined;
   }
 
@@ -107,10 +112,24 @@ export class Executor {
     const definition = run.definition as TaskDefinition;
     const threads = definition.thread ? this.#parts.threads : undefined;
     if (threads !== undefined && !(await threads.take(run))) return { kind: 'returned' };
-    if (!this.#parts.mayBegin() || (!definition.acksLate && !(await ackedFirst(run)))) {
-      threads?.leave();
-      return { kind: 'returned' };
-    }
+    const early = await this.#before(run, definition);
+    if (early !== undefined) threads?.leave();
+    const outcome = early ?? (await this.#run(run, definition, threads));
+    await this.#parts.crashes.end(run);
+    return outcome;
+  }
+
+  /** What has to be done before the body's first line; undefined when that may run. */
+  async #before(run: Run, { acksLate, long }: TaskDefinition): Promise<Outcome | undefined> {
+    const { mayBegin, crashes, standIns } = this.#parts;
+    if (!mayBegin()) return { kind: 'returned' };
+    const poison = await crashes.begin(run);
+    if (poison !== undefined) return poison;
+    if (acksLate) return long === undefined ? undefined : standIns.post(run);
+    return (await ackedFirst(run)) ? undefined : { kind: 'returned' };
+  }
+
+  async #run(run: Run, definition: TaskDefinition, threads: ThreadPool | undefined): Promise<Outcome> {
     this.#begin(run);
     const span = this.#parts.tracing?.process(run);
     const limit = TimeLimit.of(run, this.#parts);
@@ -120,6 +139,7 @@ export class Executor {
         : threads.call(run, () => limit?.start(), span?.headers);
     const ending = await Promise.race([run.body, this.#overdue(run, run.body)]);
     limit?.stop();
+    await run.handingOver;
     run.stage = 'settling';
     const outcome = this.#judge(run, definition, ending);
     span?.end({ 'solotask.outcome': outcome.kind }, 'error' in outcome ? outcome.error : run.aborted);

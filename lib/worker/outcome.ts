@@ -11,6 +11,8 @@ export type Outcome =
   | { readonly kind: 'covered'; readonly own: boolean; readonly dead: boolean; readonly id: string }
   /** Another task holds the key, by evidence of a quorum. */
   | { readonly kind: 'discarded'; readonly holder: Holder }
+  /** A stand-in whose message has gone its way. */
+  | { readonly kind: 'relieved' }
   /** Its time passed before its first run, and nobody leans on it. Its key is free by now. */
   | { readonly kind: 'expired'; readonly expires: number }
   /** Another task holds the key. `offered`: it took the arguments; else it has newer ones. */

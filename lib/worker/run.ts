@@ -8,7 +8,7 @@ import type { Registry } from '../declarations/registry.js';
 import type { RunEvent } from '../signals.js';
 import type { TaskDefinition } from '../task-definition.js';
 import type { Delivery } from '../transport.js';
-import { lockOf, recordName } from '../declarations/uniqueness.js';
+import { lockOf, ownRecordName, recordName, survives } from '../declarations/uniqueness.js';
 import type { Lease } from './lease.js';
 
 /**
@@ -41,8 +41,8 @@ interface Reading {
 export class Run {
   readonly delivery: Delivery;
   readonly definition: TaskDefinition | undefined;
-  /** Name of the key's record; undefined for a plain task. */
-  readonly record: string | undefined;
+  /** Name of the key's record, or of its own; undefined for a plain task whose delivery lasts as long as its run. */
+  record: string | undefined;
   stage: Stage = 'waiting';
   /** Names this delivery in the key's record. */
   nonce: string | undefined;
@@ -52,6 +52,12 @@ export class Run {
   lease: Lease | undefined;
   /** How long the claim took that got the key. */
   claimSeconds: number | undefined;
+  /** Names the stand-in that was posted for this run; its delivery is acknowledged then. */
+  standIn: string | undefined;
+  /** Settles when a hand-over during the run has come to its end. */
+  handingOver: Promise<void> | undefined;
+  /** Its body's begin is counted, for it may be a repeated one. */
+  counted = false;
   /** When the body began, by `clock.monotonic()`. */
   began = 0;
   /** Settles when the body has ended; set while `running`. */
@@ -76,7 +82,7 @@ export class Run {
     this.#lock = reading.lock;
     this.#problem = reading.problem;
     this.#frame = delivery.frame;
-    this.record = reading.lock && recordName(namespace, reading.head.task, reading.lock.key);
+    this.record = recordOf(reading, namespace);
   }
 
   get head(): MessageHead {
@@ -105,6 +111,16 @@ export class Run {
   get sequence(): number {
     const seq = this.#lock?.fence ?? 0;
     return seq < (this.lease?.identity.fence ?? Infinity) ? seq : 0;
+  }
+
+  /** Its body may have begun before, and have ended with its process. */
+  get suspect(): boolean {
+    return this.delivery.redelivered || this.#head.suspect || this.#head.standIn !== undefined;
+  }
+
+  /** Its body does not need its delivery any more. */
+  get goesOn(): boolean {
+    return this.standIn !== undefined || (this.body !== undefined && this.definition?.onConnectionLoss === 'finish');
   }
 
   /** The arguments for a holder of the key, as JSON text; undefined when they cannot be read or are too large. */
@@ -201,6 +217,12 @@ export class Run {
   }
 }
 
+function recordOf({ head, lock, definition }: Reading, namespace: string): string | undefined {
+  if (lock !== undefined) return recordName(namespace, head.task, lock.key);
+  const own = survives(definition) || head.standIn !== undefined;
+  return own ? ownRecordName(namespace, head.task, head.id) : undefined;
+}
+
 /** Reads a delivery. Never throws: what is wrong with it becomes its `problem`, and its lock can still be freed. */
 export function readDelivery(delivery: Delivery, registry: Registry, namespace: string): Run {
   return new Run(delivery, read(delivery, registry), namespace);
@@ -250,6 +272,8 @@ const NO_HEAD: MessageHead = {
   enqueuedAt: undefined,
   due: undefined,
   expires: undefined,
+  standIn: undefined,
+  suspect: false,
   rootId: undefined,
   parentId: undefined,
   timeLimit: undefined,

@@ -11,6 +11,12 @@ export interface SeatParts {
   readonly draining: AbortSignal;
 }
 
+/**
+ * The longest wait for a seat, ms. The broker takes back what is not acknowledged in time (30 minutes by default), and
+ * everything else of that channel with it; and another worker may have a seat to give.
+ */
+const PATIENCE = 300_000;
+
 /** A delivery's place in the concurrency. It is left while the delivery waits for somebody else's lock. */
 export class Seat {
   readonly #parts: SeatParts;
@@ -20,9 +26,28 @@ export class Seat {
     this.#parts = parts;
   }
 
-  async take(): Promise<void> {
-    await this.#parts.slots.take();
-    this.#taken = true;
+  /** False when no seat became free in five minutes: the delivery had better go back. */
+  async take(): Promise<boolean> {
+    const place = this.#parts.slots.take();
+    this.#taken = place === undefined || (await this.#inTime(place));
+    return this.#taken;
+  }
+
+  /** A place that comes too late is for the next. */
+  #inTime(place: Promise<void>): Promise<boolean> {
+    const { clock, slots } = this.#parts;
+    return new Promise((resolve) => {
+      const patience = { over: false };
+      const timer = clock.after(PATIENCE, () => {
+        patience.over = true;
+        resolve(false);
+      });
+      void place.then(() => {
+        timer.cancel();
+        if (patience.over) slots.give();
+        else resolve(true);
+      });
+    });
   }
 
   leave(): void {
@@ -30,7 +55,7 @@ export class Seat {
     this.#taken = false;
   }
 
-  /** Waits outside the concurrency, then takes a place again. False, at once, when too many wait already. */
+  /** Waits outside the concurrency, then takes a place again. False when there is none, or too many wait already. */
   async wait(ms: number): Promise<boolean> {
     const { clock, waitingRoom, draining } = this.#parts;
     if (waitingRoom.free === 0) return false;
@@ -39,7 +64,6 @@ export class Seat {
     this.leave();
     await pause(clock, ms, draining);
     waitingRoom.free++;
-    if (hadSeat) await this.take();
-    return true;
+    return !hadSeat || (await this.take());
   }
 }

@@ -16,15 +16,18 @@ import type { Delivery, Relaying, Subscription, Transport } from '../transport.j
 import { AckPolicy } from './ack-policy.js';
 import { Claimer } from './claim.js';
 import type { Instances } from './body.js';
+import { Crashes } from './crashes.js';
 import { Executor } from './executor.js';
 import { Herald } from './herald.js';
 import { LoopWatch } from './loop-watch.js';
 import type { Outcome } from './outcome.js';
 import type { ResultBackend } from '../result-backend.js';
 import { ResultKeeper } from './result-keeper.js';
+import { Rounds } from './rounds.js';
 import { readDelivery, type Run } from './run.js';
 import { Seat, type SeatParts } from './seat.js';
 import { Slots } from './slots.js';
+import { StandIns } from './stand-ins.js';
 import { ThreadPool, type ThreadSettings } from './thread-pool.js';
 import type { WorkerSettings } from './worker-settings.js';
 
@@ -63,6 +66,7 @@ export class Worker {
   /** By queue. */
   readonly #seats: ReadonlyMap<string, SeatParts>;
   readonly #herald: Herald;
+  readonly #rounds: Rounds;
   readonly #threads: ThreadPool | undefined;
   readonly #watch: LoopWatch | undefined;
   readonly #runs = new Map<Run, Promise<void>>();
@@ -98,14 +102,18 @@ export class Worker {
       ),
     );
     const keeper = new ResultKeeper(parts);
-    const threads = parts.threads && new ThreadPool({ ...parts, draining }, parts.threads);
-    const watch = LoopWatch.of(parts, () => this.#runs.keys());
-    const mayBegin = (): boolean => this.#mayBegin();
+    const standIns = new StandIns({ ...parts, draining });
     const claimer = new Claimer({ ...parts, draining });
-    this.#executor = new Executor({ ...parts, draining, keeper, mayBegin, claimer, threads, watch });
+    const runs = (): Iterable<Run> => this.#runs.keys();
+    const shared = { ...parts, draining, keeper, standIns, claimer, runs };
+    const threads = parts.threads && new ThreadPool({ ...parts, draining }, parts.threads);
+    const watch = LoopWatch.of(parts, runs);
+    const mayBegin = (): boolean => this.#mayBegin();
+    this.#executor = new Executor({ ...shared, crashes: new Crashes(parts), mayBegin, threads, watch });
     this.#threads = threads;
     this.#watch = watch;
-    this.#policy = new AckPolicy({ ...parts, draining, keeper });
+    this.#policy = new AckPolicy(shared);
+    this.#rounds = new Rounds(shared);
     const { presence } = parts.guard;
     this.#herald = new Herald({ ...parts, ...settings, presence, runs: () => this.#runs.keys() });
   }
@@ -147,6 +155,7 @@ export class Worker {
     }
     if (this.#draining.signal.aborted) return;
     this.#herald.start();
+    this.#rounds.start();
     this.#ready = true;
     this.#watch?.start();
     signals.emit('worker:ready', { queues, concurrency });
@@ -200,6 +209,7 @@ export class Worker {
     await this.#settled();
     this.#hurry.abort();
     await quiet;
+    this.#rounds.end();
     this.#watch?.stop();
     await this.#threads?.close();
     await this.#herald.end();
@@ -287,7 +297,7 @@ export class Worker {
 
   /** The broker has given these messages to somebody else: a second run of them may start any moment. */
   #lost(): void {
-    const gone = (run: Run): boolean => run.delivery.stale && run.definition?.acksLate !== false;
+    const gone = (run: Run): boolean => run.delivery.stale && run.definition?.acksLate !== false && !run.goesOn;
     this.#abortAll(
       gone,
       () => new DeliveryLostError('the link that brought this message was lost; it is delivered again'),

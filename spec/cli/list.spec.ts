@@ -13,6 +13,7 @@ const description: TaskDescription = {
   retry: { attempts: 3, delay: 1000, factor: 2, maxDelay: 300_000, jitter: true },
   timeLimit: null,
   thread: false,
+  long: null,
 };
 
 describe('task-worker list', () => {
@@ -52,5 +53,6 @@ describe('task-worker list', () => {
       ['Jobs.crash', null],
     ]);
     expect(tasks[2]).to.have.nested.property('retry.delay', 2000);
+    expect(tasks.map(({ long }) => long)).to.deep.equal([null, null, 300_000, null]);
   });
 });

@@ -39,7 +39,8 @@ describe('the log on a terminal', () => {
 
   it('begins with a banner', () => {
     const retry = { attempts: 1, delay: 1000, factor: 2, maxDelay: 300_000, jitter: true };
-    const common = { queue: 'tasks', acksLate: true, retry, timeLimit: null, thread: false } as const;
+    const rest = { acksLate: true, retry, timeLimit: null, thread: false, long: null };
+    const common = { queue: 'tasks', ...rest } as const;
     const text = banner(
       {
         version: '1.2.3',
@@ -58,7 +59,14 @@ describe('the log on a terminal', () => {
             strategy: 'worker',
             onDuplicate: { enqueue: null, worker: 'discard' },
           },
-          { ...common, task: 'b', key: null, strategy: null, onDuplicate: { enqueue: null, worker: null } },
+          {
+            ...common,
+            task: 'b',
+            key: null,
+            strategy: null,
+            onDuplicate: { enqueue: null, worker: null },
+            long: 300_000,
+          },
         ],
       },
       plain,
@@ -70,7 +78,7 @@ describe('the log on a terminal', () => {
         '  locks   redis://localhost',
         '  queues  fast (20 at once); tasks, slow (5 at once)',
         '  tasks   a  k:<id>  (worker: discard)',
-        '          b\n',
+        '          b  long: acknowledged as it begins, looked after every 5m\n',
       ].join('\n'),
     );
   });

@@ -54,7 +54,7 @@ describe('task-worker run', () => {
     expect(worker.said('task:started')).to.include({ ...task, level: 'info' });
     expect(worker.said('task:log')).to.deep.include({ ...task, msg: 'at work', data: { id: 7 } });
     expect(worker.said('task:succeeded')).to.include(task).and.have.property('seconds').above(0.009);
-    expect(worker.said('worker:connected')).to.have.property('locks', testRedisUrl());
+    expect(worker.said('worker:connected')).to.deep.include({ locks: testRedisUrl(), long: ['Jobs.fail'] });
     expect(worker.said('worker:stopped')).to.include({ aborted: 0 });
   });
 

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { Task, type TaskOptions } from '../../lib/index.js';
-import { ConfigError, DecoratorModeError, NotYetError } from '../../lib/errors.js';
-import { only, thrownBy } from '../support/declare.js';
+import { ConfigError, DecoratorModeError } from '../../lib/errors.js';
+import { only } from '../support/declare.js';
 
 /** Declares a task with options that the compiler may not like. */
 function declare(options: unknown) {
@@ -26,6 +26,8 @@ describe('@Task', () => {
       expires: undefined,
       timeLimit: undefined,
       thread: false,
+      long: undefined,
+      onConnectionLoss: 'abort',
       afterCommit: true,
       keyText: undefined,
       unique: undefined,
@@ -124,6 +126,11 @@ describe('@Task', () => {
     [{ unique: { kye: 'x' } }, /no option 'kye'; did you mean 'key'\?/],
     [{ unique: 'loan:<loan>' }, /<loan>.*parameters: loanId/],
     [{ onConnectionLoss: 'wait' }, /onConnectionLoss' is 'wait'/],
+    [{ long: 'x' }, /'long' is 'x'; it takes a duration of at least 1000 ms/],
+    [{ long: 500 }, /'long' is 500; it takes a duration of at least 1000 ms/],
+    [{ long: '2h' }, /'long' is '2h'; it takes true, false, or at most '1h'/],
+    [{ long: true, acksLate: false }, /'long' does not go with acksLate: false.*leave long out/],
+    [{ onConnectionLoss: 'finish', acksLate: false }, /'onConnectionLoss' does not go with acksLate: false/],
     [{ unique: { key: 'x', onDuplicate: 'requeue' } }, /write @ShouldCompute\({ key, onDuplicate: 'requeue' }\)/],
     [{ thread: 1 }, /'thread' is 1/],
     [{ timeLimit: 0 }, /'timeLimit' is 0; it takes a duration of at least 1 ms/],
@@ -141,15 +148,24 @@ describe('@Task', () => {
     });
   }
 
-  const unbuilt: [object, string][] = [[{ onConnectionLoss: 'finish' }, 'onConnectionLoss']];
-  for (const [options, name] of unbuilt) {
-    it(`says that ${name} is not built yet`, () => {
-      const error = thrownBy(() => declare(options));
-      expect(error).to.be.instanceOf(NotYetError);
-      expect(error.message).to.contain('LoanService.recompute').and.contain(name);
-      expect(error.data?.['option']).to.contain(name);
-    });
-  }
+  it('hands long runs over: every minute, or as often as it is told', () => {
+    for (const [long, rest] of [
+      [true, 60_000],
+      ['5m', 300_000],
+      [1_000, 1_000],
+      [false, undefined],
+    ] as const) {
+      expect(declare({ long })).to.have.property('long', rest);
+    }
+  });
+
+  it('hands over what has a time limit above ten minutes, unless it is told not to', () => {
+    expect(declare({ timeLimit: '11m' })).to.have.property('long', 60_000);
+    expect(declare({ timeLimit: '11m', long: '5m' })).to.have.property('long', 300_000);
+    expect(declare({ timeLimit: '11m', long: false })).to.have.property('long', undefined);
+    expect(declare({ timeLimit: '11m', acksLate: false })).to.have.property('long', undefined);
+    expect(declare({ timeLimit: '10m' })).to.have.property('long', undefined);
+  });
 
   it('stands once on a method', () => {
     const declareTwice = () => {

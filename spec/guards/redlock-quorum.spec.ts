@@ -48,6 +48,24 @@ describe('the guard on three Redis nodes', () => {
     expect(took).to.be.below(240);
   });
 
+  it('knows a mark that any of them has, and that none has it by a quorum alone', async () => {
+    await raw[2]!.set(key, '1');
+    expect(await guard.notes.marked(key)).to.equal(true);
+    expect(await guard.notes.marked(`${key}x`)).to.equal(false);
+    await Promise.all([servers[0]!.kill('SIGSTOP'), servers[1]!.kill('SIGSTOP')]);
+    const [one, other] = await Promise.all([guard.notes.marked(key), guard.notes.marked(`${key}x`)]);
+    const set = await guard.notes.mark(`${key}y`, 1_000);
+    await Promise.all([servers[0]!.kill('SIGCONT'), servers[1]!.kill('SIGCONT')]);
+    expect({ one, other, set }).to.deep.equal({ one: true, other: undefined, set: false });
+  });
+
+  it('counts what the one that heard most has heard', async () => {
+    await raw[1]!.set(key, '4');
+    expect(await guard.notes.count(key, 60_000)).to.equal(5);
+    await guard.notes.forget(key);
+    expect(await guard.notes.count(key, 60_000)).to.equal(1);
+  });
+
   it('does not take mixed refusals for evidence', async () => {
     await hold(0, 'a', fences.next());
     await hold(1, 'b', fences.next());

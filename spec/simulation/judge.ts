@@ -237,15 +237,15 @@ function outcomes(given: Case): string[] {
 
 /** (e) Each message that was accepted ends with an event, and where nothing goes wrong with one. */
 function ends(given: Case): string[] {
-  const { acksLate, onDuplicate } = given.plan;
+  const { acksLate, long, onDuplicate } = given.plan;
   // What was acknowledged early and then failed to go on has no message to say it of.
   if (!acksLate && !given.untroubled) return [];
   return given.ledger.words.flatMap(({ event, id }) => {
     if (event !== 'task:enqueued') return [];
     const count = given.words(id, ...ENDS).length;
     if (count === 0) return [`${id.slice(0, 8)}: nobody said how it ended`];
-    // With newer arguments a task runs again, and says so.
-    const once = given.untroubled && onDuplicate !== 'coalesce';
+    // With newer arguments a task runs again, and says so; a stand-in that meets the moment of its run's end says so, too.
+    const once = given.untroubled && onDuplicate !== 'coalesce' && long === 0;
     return once && count > 1 ? [`${id.slice(0, 8)}: it ended ${count} times`] : [];
   });
 }

@@ -1,6 +1,6 @@
 /**
  * `npm run simulate -- --seeds 100000 --from 1`: as many histories as wanted, of a form (`--discard`, `--coalesce`,
- * `--late`) if wanted. `--show 42`: one of them, line by line.
+ * `--late`, `--long`) if wanted. `--show 42`: one of them, line by line.
  */
 import { parseArgs } from 'node:util';
 import { FORMS } from './plan.js';
@@ -14,11 +14,12 @@ const { values } = parseArgs({
     discard: { type: 'boolean', default: false },
     coalesce: { type: 'boolean', default: false },
     late: { type: 'boolean', default: false },
+    long: { type: 'boolean', default: false },
   },
 });
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
-const form = (['discard', 'coalesce', 'late'] as const).find((name) => values[name]);
+const form = (['discard', 'coalesce', 'late', 'long'] as const).find((name) => values[name]);
 const change = form && FORMS[form];
 
 if (values.show !== undefined) {

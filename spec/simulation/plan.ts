@@ -47,6 +47,9 @@ export interface Plan {
   readonly keepFor: number;
   readonly onLockError: 'refuse' | 'publish';
   readonly acksLate: boolean;
+  /** ms between two looks of a stand-in; 0: its tasks are not long. */
+  readonly long: number;
+  readonly onConnectionLoss: 'abort' | 'finish';
   readonly nodes: 1 | 3 | 5;
   readonly producers: number;
   readonly workers: number;
@@ -152,6 +155,13 @@ function drawStrategy(random: Random): Pick<Plan, 'recipe' | 'onDuplicate' | 'ke
   return { onDuplicate, recipe, keepFor: keeps ? random.pick([500, 3_000]) : 0 };
 }
 
+/** When a message is acknowledged, and what its loss means. */
+function drawEnds(random: Random): Pick<Plan, 'acksLate' | 'long' | 'onConnectionLoss'> {
+  const acksLate = !random.chance(0.12);
+  const long = acksLate && random.chance(0.25) ? random.pick([1_000, 2_000, 5_000]) : 0;
+  return { acksLate, long, onConnectionLoss: acksLate && random.chance(0.2) ? 'finish' : 'abort' };
+}
+
 /** The plan of a seed. */
 export function draw(seed: number, random: Random): Plan {
   const calm = random.chance(0.25);
@@ -167,7 +177,7 @@ export function draw(seed: number, random: Random): Plan {
     seed,
     calm,
     onLockError: random.chance(0.2) ? 'publish' : 'refuse',
-    acksLate: !random.chance(0.12),
+    ...drawEnds(random),
     ignorant: !calm && workers > 1 && random.chance(0.05),
     concurrency: random.whole(1, 3),
     calls: drawCalls(random, parts, calm),
@@ -187,7 +197,7 @@ export function draw(seed: number, random: Random): Plan {
 }
 
 /** What may be made of a drawn plan: histories in which some rule matters more often than in others. */
-export const FORMS: Readonly<Record<'discard' | 'coalesce' | 'late', (plan: Plan) => Plan>> = {
+export const FORMS: Readonly<Record<'discard' | 'coalesce' | 'late' | 'long', (plan: Plan) => Plan>> = {
   discard: (plan) => ({ ...plan, onDuplicate: 'discard' }),
   coalesce: (plan) => ({ ...plan, onDuplicate: 'coalesce', keepFor: 0 }),
   // Claims are executed after their deliveries were dropped, and would hold the key for nobody (client rule 7).
@@ -202,4 +212,5 @@ export const FORMS: Readonly<Record<'discard' | 'coalesce' | 'late', (plan: Plan
     work: Math.max(plan.work, 200),
     late: 0.25,
   }),
+  long: (plan) => ({ ...plan, acksLate: true, long: plan.long === 0 ? 1_000 : plan.long }),
 };

@@ -19,13 +19,13 @@ export class Before {
 
 /** The task with the decorators that the plan says. */
 export function declareService<Owner>(plan: Plan, body: Body<Owner>): Service {
-  const { recipe, onDuplicate, lease, ttl, attempts, retryDelay, onLockError, acksLate } = plan;
+  const { recipe, onDuplicate, lease, ttl, attempts, retryDelay, onLockError, acksLate, onConnectionLoss } = plan;
   const retry = { attempts, delay: retryDelay, maxDelay: Math.max(retryDelay, 5_000) };
   const keeps = plan.keepFor > 0 ? { keepFor: plan.keepFor } : {};
   // An enqueue cannot wait for its turn; plans with `requeue` are of the worker's side alone.
   const decided = onDuplicate === 'requeue' ? 'discard' : onDuplicate;
   const unique = { key: 'loan:<key>', onDuplicate: decided, lease, ttl, onLockError, ...keeps };
-  const options = { name: TASK, queue: QUEUE, retry, acksLate };
+  const options = { name: TASK, queue: QUEUE, retry, acksLate, onConnectionLoss, long: plan.long > 0 && plan.long };
   class Loans {
     declare readonly owner: Owner;
     recompute(key: number, version: number): Promise<Returned> {

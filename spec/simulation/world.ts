@@ -1,3 +1,5 @@
+// An app imports it when it connects: what is loaded by then takes no real time, in which the world would come to rest.
+import '@opentelemetry/api';
 import type { Clock, Timer } from 'solotask';
 import type { Moment } from './plan.js';
 import type { Random } from './random.js';

@@ -8,6 +8,7 @@ import type {
   PublishingClaim,
   RunningClaim,
 } from '../../lib/guard.js';
+import type { Notes } from '../../lib/notes.js';
 import { claimAnswer, conclude, decide, holdAnswer, mayHold, type Vote } from '../../lib/guards/redlock-votes.js';
 
 /** What a command does; those that are alike to a network have one name. */
@@ -20,6 +21,7 @@ export const ARROWS = [
   'hold',
   'release',
   'abandon',
+  'note',
 ] as const;
 export type Arrow = (typeof ARROWS)[number];
 
@@ -92,24 +94,46 @@ export abstract class QuorumGuard implements Guard {
 
   /** From every node that answers in time. */
   async newest(key: string, identity: Identity): Promise<KeptArguments | 'none' | 'unknown'> {
-    type Answer = Awaited<ReturnType<Guard['newest']>>;
+    const answers = await this.#each('newest', (guard) => guard.newest(key, identity));
+    if (!this.#isQuorum(answers)) return 'unknown';
+    const kept = answers.filter((answer) => typeof answer === 'object');
+    return kept.sort((one, other) => other.seq - one.seq)[0] ?? 'none';
+  }
+
+  /** As over Redis: without a vote. */
+  readonly notes: Notes = {
+    mark: async (key, ttl) => this.#isQuorum(await this.#each('note', ({ notes }) => notes.mark(key, ttl))),
+    marked: async (key) => {
+      const answers = await this.#each('note', ({ notes }) => notes.marked(key));
+      return answers.includes(true) || (this.#isQuorum(answers) ? false : undefined);
+    },
+    count: async (key, ttl) => {
+      const sums = await this.#each('note', async ({ notes }) => (await notes.count(key, ttl)) ?? 0);
+      return sums.length === 0 ? undefined : Math.max(...sums);
+    },
+    forget: async (key) => void (await this.#each('note', ({ notes }) => notes.forget(key).then(() => true))),
+  };
+
+  #isQuorum(answers: readonly unknown[]): boolean {
+    return answers.length * 2 > this.#nodes;
+  }
+
+  /** The answers of the nodes that give one in time. */
+  async #each<T>(arrow: Arrow, ask: (guard: Guard) => Promise<T | undefined>): Promise<T[]> {
     const asked = Array.from(
       { length: this.#nodes },
       (_, node) =>
-        new Promise<Answer | undefined>((resolve) => {
-          let found: Answer | undefined;
+        new Promise<T | undefined>((resolve) => {
+          let found: T | undefined;
           const run = async (guard: Guard): Promise<Vote> => {
-            found = await guard.newest(key, identity);
+            found = await ask(guard);
             return { word: 'ok' };
           };
           const hear = (vote: Vote): void => resolve('word' in vote && vote.word === 'ok' ? found : undefined);
-          this.send(node, { arrow: 'newest', run, hear });
+          this.send(node, { arrow, run, hear });
         }),
     );
-    const answers = (await Promise.all(asked)).filter((answer) => answer !== undefined);
-    if (answers.length * 2 <= this.#nodes) return 'unknown';
-    const kept = answers.filter((answer) => typeof answer === 'object');
-    return kept.sort((one, other) => other.seq - one.seq)[0] ?? 'none';
+    return (await Promise.all(asked)).filter((answer) => answer !== undefined);
   }
 
   async #claim(

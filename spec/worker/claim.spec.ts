@@ -67,7 +67,14 @@ describe('a delivery on its way to its key', () => {
       abandon: { value: abandoned },
     }) as Guard;
     const clock = { ...systemClock, monotonic: () => systemClock.monotonic() + ahead };
-    const claimer = new Claimer({ guard, fences: new FenceSource(clock), clock, signals: new Signals(), draining });
+    const claimer = new Claimer({
+      guard,
+      fences: new FenceSource(clock),
+      clock,
+      signals: new Signals(),
+      draining,
+      namespace: 'spec',
+    });
     const slots = new Slots(1);
     const seat = new Seat({ clock, slots, waitingRoom: { free }, draining });
     const run = readDelivery(given, registry, 'spec');

@@ -79,7 +79,14 @@ describe('a run that takes the newest arguments of its key', () => {
     const other = running('other', { seq, strategy: 'coalesce' });
     await guard.claimRunning(run.record!, other);
     expect(await guard.release(run.record!, other, { seq, dead: false })).to.equal('ok');
-    const claimer = new Claimer({ guard, fences: new FenceSource(clock), clock, signals: new Signals(), draining });
+    const claimer = new Claimer({
+      guard,
+      fences: new FenceSource(clock),
+      clock,
+      signals: new Signals(),
+      draining,
+      namespace: 'spec',
+    });
     const seat = new Seat({ clock, slots: new Slots(1), waitingRoom: { free: 1 }, draining });
     const copy = read(republish(run.frame, { attempt: 2, lock: run.lock! }));
     expect(await claimer.claim(copy, seat)).to.equal(undefined);

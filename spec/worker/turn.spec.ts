@@ -41,7 +41,14 @@ function delivery(id: string, age: number): Delivery {
 
 describe('the turn of a duplicate under requeue', () => {
   const guard = createMemoryGuard({ clock });
-  const claimer = new Claimer({ guard, fences: new FenceSource(clock), clock, signals: new Signals(), draining });
+  const claimer = new Claimer({
+    guard,
+    fences: new FenceSource(clock),
+    clock,
+    signals: new Signals(),
+    draining,
+    namespace: 'spec',
+  });
 
   async function claim(id: string, age: number): Promise<Outcome | undefined> {
     const seat = new Seat({ clock, slots: new Slots(1), waitingRoom: { free: 1 }, draining });

@@ -9,7 +9,7 @@ import { place, walk } from './source.js';
  */
 const WORDS = ['errors', 'message', 'task-definition', 'clock'];
 const PURE = ['nearest', 'redis-node', 'options', 'duration', 'json', 'signals', 'celery-protocol', 'fence'];
-const PORTS = ['transport', 'guard', 'result-backend', 'presence', 'tracing'];
+const PORTS = ['transport', 'guard', 'result-backend', 'presence', 'notes', 'tracing'];
 const LAYERS = [
   { parts: WORDS },
   { parts: [...PURE, ...PORTS] },

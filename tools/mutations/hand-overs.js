@@ -163,7 +163,7 @@ export const HAND_OVERS = [
     'worker/ack-policy',
     [
       [
-        "signals.emit('task:dead', { ...run.event(), code, error });\n        return answer === 'marked' ? this.#again(run) : undefined;",
+        "signals.emit('task:dead', { ...run.event(), code, error });\n        return this.#over(run, answer);",
         "signals.emit('task:dead', { ...run.event(), code, error });\n        return void delivery.ack();",
       ],
     ],

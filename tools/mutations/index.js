@@ -6,5 +6,6 @@ import { EVIDENCE } from './evidence.js';
 import { HAND_OVERS } from './hand-overs.js';
 import { HOLDER_CLAUSES } from './holder.js';
 import { LEASES } from './leases.js';
+import { LONG_RUNS } from './long-runs.js';
 
-export const MUTATIONS = [EVIDENCE, LEASES, ACKS, ENDS, HAND_OVERS, CLAIM_CLAUSES, HOLDER_CLAUSES].flat();
+export const MUTATIONS = [EVIDENCE, LEASES, ACKS, ENDS, HAND_OVERS, LONG_RUNS, CLAIM_CLAUSES, HOLDER_CLAUSES].flat();

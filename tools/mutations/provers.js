@@ -39,6 +39,9 @@ export const SIMULATED_DISCARD = simulation('simulation --discard', 2_000, '--di
 /** With claims that are executed after their deliveries were dropped. */
 export const SIMULATED_LATE = simulation('simulation --late', 2_000, '--late');
 
+/** With tasks that are all long. */
+export const SIMULATED_LONG = simulation('simulation --long', 2_000, '--long');
+
 /** Specs whose names match, of one file or more, until the first that fails. */
 export function spec(files, grep, label) {
   const paths = [files].flat().map((file) => `dist/spec/${file}.spec.js`);

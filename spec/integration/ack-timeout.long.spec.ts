@@ -1,0 +1,3 @@
+import { onImpatientBroker } from '../support/ack-timeout.js';
+
+onImpatientBroker(20_000, 40_000);

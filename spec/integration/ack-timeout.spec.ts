@@ -1,0 +1,3 @@
+import { onImpatientBroker } from '../support/ack-timeout.js';
+
+onImpatientBroker(4_000, 9_000);
