@@ -72,7 +72,7 @@ export class Executor {
     const { claimer } = this.#parts;
     const refused = await claimer.claim(run, seat);
     if (refused !== undefined) return this.#refused(run, refused);
-    return (await claimer.newest(run)) ?? this.#fitToRun(run) ?? (await this.#body(run));
+    return (await claimer.newest(run)) ?? unfit(run) ?? (await this.#body(run));
   }
 
   /** The trace of a message that ends here says so; that of one which only waits goes on. */
@@ -100,14 +100,6 @@ export class Executor {
     return run.delivery.stale || this.#parts.draining.aborted ? { kind: 'returned' } : undefined;
   }
 
-  /** The lock is taken by now, so that whatever is wrong here ends as every other failure: dead letter, key freed. */
-  #fitToRun(run: Run): Outcome | undefined {
-    run.lease?.check();
-    const { delivery, problem, aborted } = run;
-    if (delivery.stale || aborted !== undefined) return { kind: 'returned' };
-    return problem && { kind: 'dead', code: codeOf(problem), error: problem };
-  }
-
   async #body(run: Run): Promise<Outcome> {
     const definition = run.definition as TaskDefinition;
     const threads = definition.thread ? this.#parts.threads : undefined;
@@ -123,8 +115,8 @@ export class Executor {
   async #before(run: Run, { acksLate, long }: TaskDefinition): Promise<Outcome | undefined> {
     const { mayBegin, crashes, standIns } = this.#parts;
     if (!mayBegin()) return { kind: 'returned' };
-    const poison = await crashes.begin(run);
-    if (poison !== undefined) return poison;
+    const outcome = (await crashes.begin(run)) ?? unfit(run);
+    if (outcome !== undefined) return outcome;
     if (acksLate) return long === undefined ? undefined : standIns.post(run);
     return (await ackedFirst(run)) ? undefined : { kind: 'returned' };
   }
@@ -224,6 +216,14 @@ export class Executor {
 function dropped(outcome: Outcome): string | undefined {
   if (outcome.kind === 'covered') return outcome.id;
   return outcome.kind === 'discarded' || outcome.kind === 'coalesced' ? outcome.holder.owner : undefined;
+}
+
+/** The lock is taken by now, so that whatever is wrong here ends as every other failure: dead letter, key freed. */
+function unfit(run: Run): Outcome | undefined {
+  run.lease?.check();
+  const { delivery, problem, aborted } = run;
+  if (delivery.stale || aborted !== undefined) return { kind: 'returned' };
+  return problem && { kind: 'dead', code: codeOf(problem), error: problem };
 }
 
 const codeOf = (error: Error): string => (error instanceof TaskError ? error.code : 'FAILED');

@@ -78,6 +78,13 @@ export const LEASES = [
     spec('integration/chosen-moments', 'is a look at the clock, then the body'),
   ),
   without(
+    '5',
+    'and once more when its crashes have been counted',
+    'worker/executor',
+    [['(await crashes.begin(run)) ?? unfit(run)', 'await crashes.begin(run)']],
+    spec('integration/chosen-moments', 'is a look at the clock, then the body'),
+  ),
+  without(
     '5, renew',
     'a lease is renewed at all',
     'worker/lease',
