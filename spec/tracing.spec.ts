@@ -251,11 +251,14 @@ describe('the traces of a task with thread: true', () => {
     await app.worker({ threads: { module } }).start();
     const receipt = await app.tasks(Traced).compute();
     const seen = (await receipt.result({ timeout: '20s' })) as { isMainThread: boolean; span: string };
-    const runs = await eventually(() => {
-      const spans = exporter.getFinishedSpans().filter(({ name }) => name === `process ${queue}`);
-      expect(spans).to.have.length(2);
-      return spans;
-    });
+    const runs = await eventually(
+      () => {
+        const spans = exporter.getFinishedSpans().filter(({ name }) => name === `process ${queue}`);
+        expect(spans).to.have.length(2);
+        return spans;
+      },
+      { timeout: 20_000 },
+    );
     const [heavy, after] = ['Traced.compute', 'Traced.after'].map((task) =>
       runs.find(({ attributes }) => attributes['solotask.task'] === task),
     );

@@ -24,7 +24,6 @@ describe('task-worker check', () => {
     'same-name': "two tasks are named 'loans.run': One.run and Other.go; set the name of one",
     'no-services': 'the app has no tasks: list the classes that have them in services of createApp',
     'no-tasks': 'Service has no tasks; decorate a method with @Task()',
-    later: "'onConnectionLoss' 'finish' is not built yet",
     throws: 'throws.js cannot be loaded: RangeError: the settings are missing',
     'no-app': 'exports no app: export it from there (export default createApp({ … }))',
     'two-apps': 'exports 2 apps: make one of them the default export',

@@ -29,8 +29,7 @@ describe('a message that kills every worker', () => {
       for (let dead: readonly object[] = []; dead.length === 0;) {
         const one = new Child(file, env);
         child = one;
-        await one.hears('ready', 1, 20_000);
-        const end = await Promise.race([one.gone(), one.hears('dead', 1, 30_000).then(() => undefined)]);
+        const end = await Promise.race([one.gone(), one.hears('dead', 1, 60_000).then(() => undefined)]);
         if (end !== undefined) deaths++;
         dead = one.said('dead');
         if (dead.length > 0) await one.hears('worked', 5 - worked.length);

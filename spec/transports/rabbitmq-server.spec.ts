@@ -121,7 +121,7 @@ describe('a RabbitMQ of its own', () => {
     expect(performance.now() - begin).to.be.below(1_000);
     expect(transport.health()).to.include({ publish: 'refused', consume: 'refused' });
     expect(transport.health().reason).to.contain('refuses the user or the password');
-    expect(proxy.clients).to.equal(0);
+    await eventually(() => expect(proxy.clients).to.equal(0));
     await transport.close();
     await proxy.close();
   });
