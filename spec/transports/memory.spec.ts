@@ -63,7 +63,7 @@ describe('a memory broker that is made to fail', () => {
 
   it('offers a due message again to a queue that refused it', async () => {
     broker.refuse('work');
-    const due = Date.now() + 1_000;
+    const due = Date.now() + 1_500;
     await transport.publish({ queue: 'work', frame: frameOf(), due, timeout: 1_000 });
     await transport.relay();
     const dead = deadQueue('due');
