@@ -19,7 +19,7 @@ export async function expired(run: Run, { guard, clock }: ExpiryParts): Promise<
   if (run.record === undefined) return { kind: 'expired', expires };
   run.stage = 'claiming';
   const answer = await guard.expire(run.record, id);
-  // A redelivery may have begun once, and others may have leaned on it, before its key was let go.
-  const alone = answer === 'ok' || (answer === 'lost' && !run.delivery.redelivered);
+  // A redelivery, or a parked copy of one, may have begun once, and others may have leaned on it, before its key was let go.
+  const alone = answer === 'ok' || (answer === 'lost' && !run.suspect);
   return alone ? { kind: 'expired', expires } : undefined;
 }

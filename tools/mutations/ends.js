@@ -90,7 +90,7 @@ export const ENDS = [
     'expire',
     'nor one whose run was aborted',
     'worker/expiry',
-    [["(answer === 'lost' && !run.delivery.redelivered)", "answer === 'lost'"]],
+    [["(answer === 'lost' && !run.suspect)", "answer === 'lost'"]],
     integration('expiry', 'is not judged again when its run was aborted'),
   ),
   without(
