@@ -47,7 +47,8 @@ const gone = (run: Run): boolean => ackedEarly(run) || run.standIn !== undefined
 
 /**
  * The one place that turns an outcome into ack, put back, retry or dead letter. A message is acknowledged only after
- * its key's record says so; whatever is lost or unknown on the way puts it back.
+ * its key's record says so; whatever is lost or unknown on the way puts it back. Earlier acks are those of `acksLate:
+ * false` (executor.ts) and of long runs (stand-ins.ts).
  */
 export class AckPolicy {
   readonly #parts: AckPolicyParts;

@@ -15,7 +15,7 @@ export interface SeatParts {
  * The longest wait for a seat, ms. The broker takes back what is not acknowledged in time (30 minutes by default), and
  * everything else of that channel with it; and another worker may have a seat to give.
  */
-const PATIENCE = 300_000;
+export const PATIENCE = 300_000;
 
 /** A delivery's place in the concurrency. It is left while the delivery waits for somebody else's lock. */
 export class Seat {

@@ -4,6 +4,7 @@ import type { Headers } from '../message.js';
 import type { ResultBackend } from '../result-backend.js';
 import type { Signals } from '../signals.js';
 import type { Ending, Run } from './run.js';
+import { PATIENCE } from './seat.js';
 import { Slots } from './slots.js';
 import { ThreadCall } from './thread-call.js';
 import type { Job, ThreadData } from './thread-messages.js';
@@ -44,13 +45,21 @@ export class ThreadPool {
     this.#slots = new Slots(settings.size);
   }
 
-  /** Waits for a free thread. False when the run was aborted, or the worker drains: then its body does not begin. */
+  /**
+   * Waits for a free thread, as long as one waits for a seat. False when there was none, the run was aborted, or the
+   * worker drains: then its body does not begin.
+   */
   async take(run: Run): Promise<boolean> {
-    const { draining } = this.#parts;
+    const { clock, draining } = this.#parts;
+    const patience = new AbortController();
     const granted = this.#slots.take();
-    if (granted !== undefined) await first(granted, [draining, run.signal]);
+    if (granted !== undefined) {
+      const timer = clock.after(PATIENCE, () => patience.abort());
+      await first(granted, [draining, run.signal, patience.signal]);
+      timer.cancel();
+    }
     run.lease?.check();
-    if (run.aborted === undefined && !draining.aborted) return true;
+    if (run.aborted === undefined && !draining.aborted && !patience.signal.aborted) return true;
     void (granted ?? Promise.resolve()).then(() => this.leave());
     return false;
   }

@@ -71,6 +71,19 @@ describe('the threads of a worker', () => {
     return (await pool.call(run, began ?? (() => expect.fail('it began')))).error;
   };
 
+  it('are waited for no longer than five minutes, as a seat is: the broker waits for an acknowledgement meanwhile', async () => {
+    const pool = open(APP);
+    const [first, second, third] = [simulation(), simulation(), simulation()];
+    expect(await pool.take(first)).to.equal(true);
+    const gaveUp = pool.take(second);
+    await pass(300_000);
+    expect(await gaveUp).to.equal(false);
+    const taken = pool.take(third);
+    pool.leave();
+    expect(await taken).to.equal(true);
+    pool.leave();
+  });
+
   // Client rule 8
   it('are ended with a body that computes on for a second after its signal', async () => {
     const run = simulation();
