@@ -59,6 +59,8 @@ export class AckPolicy {
 
   /** `again`: newer arguments arrived during the run, and the key is still held for them. */
   async settle(run: Run, outcome: Outcome): Promise<'again' | undefined> {
+    // What only waits is given back by a stop: with its copy on the way there would be two.
+    run.stage = 'settling';
     switch (outcome.kind) {
       case 'succeeded':
         return this.#finish(run, outcome.value);

@@ -114,6 +114,8 @@ export class Executor {
   /** What has to be done before the body's first line; undefined when that may run. */
   async #before(run: Run, { acksLate, long }: TaskDefinition): Promise<Outcome | undefined> {
     const { mayBegin, crashes, standIns } = this.#parts;
+    // It counts from here on: what only waits is given back when the worker takes no more.
+    run.stage = 'claiming';
     if (!mayBegin()) return { kind: 'returned' };
     const outcome = (await crashes.begin(run)) ?? unfit(run);
     if (outcome !== undefined) return outcome;

@@ -60,7 +60,10 @@ export class ThreadCall {
     else signal.addEventListener('abort', abort, { once: true });
     try {
       await this.#parts.post(this.#job(keeps, trace), this.#withdrawal.signal);
-      return await ended;
+      const ending = await ended;
+      // A thread that is being ended must not be given the next run.
+      if (this.#doomed) await this.#exit;
+      return ending;
     } catch (error) {
       await this.#exit;
       return { error: this.#why(toError(error)), value: undefined };

@@ -20,6 +20,7 @@ export class TimeLimit {
   readonly #parts: TimeLimitParts;
   #end = Infinity;
   #timer: Timer | undefined;
+  #stopped = false;
 
   private constructor(run: Run, limit: number, parts: TimeLimitParts) {
     this.#run = run;
@@ -33,14 +34,16 @@ export class TimeLimit {
     return limit === undefined ? undefined : new TimeLimit(run, limit, parts);
   }
 
-  /** The body begins now. */
+  /** The body begins now. A thread may say so after it was given up. */
   start(): void {
+    if (this.#stopped) return;
     this.#end = this.#parts.clock.monotonic() + this.#limit;
     this.#wait();
   }
 
   /** The body has ended: by the clock, for the timer is late when the event loop was blocked. */
   stop(): void {
+    this.#stopped = true;
     this.#timer?.cancel();
     if (this.#parts.clock.monotonic() >= this.#end) this.#over();
   }

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { createApp, PublishOutcomeUnknownError, RejectTask, Task, type Guard } from 'solotask';
+import { createApp, PublishOutcomeUnknownError, RejectTask, Task, taskContext, type Guard } from 'solotask';
 import { systemClock } from '../../lib/clock.js';
 import { createMemoryGuard, MemoryLocks } from '../../lib/guards/memory.js';
 import { createMemoryTransport, MemoryBroker } from '../../lib/transports/memory.js';
@@ -145,6 +145,32 @@ describe('what is done first', () => {
     await eventually(() => expect(bodies).to.deep.equal([1]));
     expect(lost).to.deep.equal([id, id]);
     expect(said.filter((name) => name === 'claimRunning')).to.have.length(3);
+  });
+
+  it('is the last body that a worker may run, then its end, though Redis is slow to count a crash', async () => {
+    const bodies: boolean[] = [];
+    class Loans {
+      @Task()
+      async recompute() {
+        const { redelivered, signal } = taskContext();
+        bodies.push(redelivered);
+        if (!redelivered) await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      }
+    }
+    const counting = new Gate();
+    const { links } = parts((name) => (name === 'count' ? counting.pass() : undefined));
+    await using app = createApp({ ...links, services: [Loans] });
+    const first = app.worker();
+    await first.start();
+    await app.tasks(Loans).recompute();
+    await eventually(() => expect(bodies).to.deep.equal([false]));
+    await first.stop({ timeout: 0 });
+    const last = app.worker({ maxTasks: 1 });
+    await last.start();
+    await eventually(() => expect([counting.arrivals, last.state]).to.deep.equal([1, 'draining']));
+    counting.open();
+    await last.drained();
+    expect(bodies).to.deep.equal([false, true]);
   });
 
   // Client rule 8

@@ -94,6 +94,14 @@ describe('a message whose bodies end with their processes', () => {
     expect(published.map(({ headers }) => headers['suspect'])).to.deep.equal([true, undefined]);
   });
 
+  it('is not given back by a stop while its parked copy is being published: there would be two', async () => {
+    const stages: string[] = [];
+    const run = delivery();
+    const transport = { publish: async () => void stages.push(run.stage) } as Partial<Transport>;
+    await new AckPolicy({ transport, clock: systemClock } as AckPolicyParts).settle(run, { kind: 'parked', delay: 1 });
+    expect(stages).to.deep.equal(['settling']);
+  });
+
   it('is never one of at most once: it is acknowledged before its body begins', async () => {
     expect(await kinds(20, () => delivery({ method: 'once' }))).to.deep.equal(Array(20).fill(undefined));
   });
