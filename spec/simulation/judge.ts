@@ -251,7 +251,10 @@ function ends(given: Case): string[] {
   });
 }
 
-/** Results are of runs that count; what nobody can run is in the dead letters. */
+/**
+ * Results are of runs that count; what nobody can run is in the dead letters. Whose holder was itself dropped, for newer
+ * arguments beside a run, can be told of that run: a limit.
+ */
 function results(given: Case): string[] {
   const { bodies, calls, dead, strays } = given.ledger;
   const wrong = calls.filter(({ key, result }) => {
@@ -264,6 +267,7 @@ function results(given: Case): string[] {
       call.status === 'coalesced' &&
       typeof call.result === 'object' &&
       ordered(given, call) &&
+      given.words(call.id, 'task:coalesced').length === 0 &&
       !finishedAfter(call, given.ledger).some(({ fence }) => fence === (call.result as { fence: number }).fence),
   );
   return [
