@@ -34,13 +34,19 @@ describe('a RabbitMQ transport whose broker raises an alarm', () => {
     await server.stop();
   });
 
+  /** A link is blocked by the first publish after the alarm: one that overtakes it would be told of nothing. */
+  const alarm = async (): Promise<void> => {
+    await server.ctl('set_vm_memory_high_watermark', 'absolute', '1');
+    await eventually(async () => expect(await server.ctl('eval', 'rabbit_alarm:get_alarms().')).to.contain('memory'));
+  };
+
   it('waits, says so, takes a lost link for the end of it, and publishes when it is over', async () => {
     const told: boolean[] = [];
     transport.listen({ connected() {}, disconnected() {}, blocked: (blocked) => told.push(blocked) });
     const queue = fresh('work');
     await transport.connect(TIMEOUT);
     await transport.declare([{ name: queue }]);
-    await server.ctl('set_vm_memory_high_watermark', 'absolute', '1');
+    await alarm();
     const outcome = transport.publish({ queue, frame: frameOf(), timeout: 2 * TIMEOUT });
     await eventually(() => expect(told).to.deep.equal([true]));
     proxy.cut();
@@ -70,7 +76,7 @@ describe('a RabbitMQ transport whose broker raises an alarm', () => {
     const publish = (timeout: number, frame = frameOf()): Promise<void> => plain.publish({ queue, frame, timeout });
     /** A link is blocked as soon as it publishes: nobody can say what becomes of that message. */
     const blocked = async (timeout: number): Promise<{ first: Promise<void> }> => {
-      await server.ctl('set_vm_memory_high_watermark', 'absolute', '1');
+      await alarm();
       const first = publish(timeout);
       first.catch(() => {});
       await eventually(() => expect(told).to.deep.equal(['low on memory']));
@@ -105,7 +111,7 @@ describe('a RabbitMQ transport whose broker raises an alarm', () => {
       const clock = { ...systemClock, monotonic: () => systemClock.monotonic() + skipped };
       const patient = createRabbitTransport({ url: server.url, namespace, clock, connectionName: 'spec' });
       await patient.connect(TIMEOUT);
-      await server.ctl('set_vm_memory_high_watermark', 'absolute', '1');
+      await alarm();
       const first = patient.publish({ queue, frame: frameOf(), timeout: 600_000 });
       await eventually(() => expect(patient.health().publish).to.equal('blocked'));
       skipped = 60_000;
@@ -179,7 +185,7 @@ describe('a RabbitMQ transport whose broker raises an alarm', () => {
     app.on('broker:blocked', ({ blocked, reason }) => told.push([blocked, reason]));
     await app.connect();
     const metrics = await app.metrics();
-    await server.ctl('set_vm_memory_high_watermark', 'absolute', '1');
+    await alarm();
     const receipt = app.tasks(Loans).recompute(1);
     await eventually(() => expect(told).to.deep.equal([[true, 'low on memory']]));
     const reason = 'RabbitMQ takes no messages, for it has raised an alarm (publish): low on memory';
