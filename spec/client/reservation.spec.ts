@@ -50,6 +50,18 @@ describe('a producer whose claims are answered late or not at all', () => {
     await real.confirm(record, claim, 60_000);
   };
 
+  // Client rule 2
+  it('waits for a holder that publishes, for its message may never exist: what it lets go is taken', async () => {
+    const other = publishing('a');
+    await real.claimPublishing(record, other);
+    const reserved = await reserve((round) => {
+      if (round === 2) void real.abandon(record, other);
+      return undefined;
+    });
+    expect(said.slice(0, 3)).to.deep.equal(['claim 1', 'claim 2', 'claim 3']);
+    expect(reserved).to.have.nested.property('identity.owner', 'b');
+  });
+
   it('does not take a grant that came after its own window', async () => {
     const reserved = await reserve((round) => {
       if (round === 1) ahead += 5_000;

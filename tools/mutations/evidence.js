@@ -63,6 +63,7 @@ export const EVIDENCE = [
     'publishing is no evidence for a producer',
     'client/reservation',
     [["if (answer.outcome !== 'held' || answer.holder.phase === 'publishing')", "if (answer.outcome !== 'held')"]],
+    spec('client/reservation', 'waits for a holder that publishes'),
     SIMULATED_DISCARD,
     SIMULATION,
   ),
