@@ -1,27 +1,30 @@
 // Runs the compiled specs on private servers, in two processes side by side, each with servers of its own: most specs
 // wait most of the time. `--long` adds the long ones; everything else goes to mocha, and spec files named there replace
-// the whole suite and run in one process.
+// the whole suite and run in one process. `--celery` runs those beside a real Celery instead.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { startServers } from './servers.js';
+import { findCelery } from './servers/celery.js';
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 
 const given = process.argv.slice(2);
 const long = given.includes('--long');
-const passedOn = given.filter((argument) => argument !== '--long');
+const passedOn = given.filter((argument) => !['--long', '--celery'].includes(argument));
 const { SOLOTASK_TEST_AMQP_URL, SOLOTASK_TEST_REDIS_URL } = process.env;
 const named = passedOn.some((argument) => argument.endsWith('.spec.js'));
 
 /** What takes about half of the time. */
 const HALF = ['integration', 'simulation', 'guards'].map((folder) => `dist/spec/${folder}/**/*.spec.js`);
 const ALL = 'dist/spec/**/*.spec.js';
+const CELERY = 'dist/spec/celery/**/*.spec.js';
 const SHARDS = [
   { files: HALF, ignored: [] },
-  { files: [ALL], ignored: HALF },
+  { files: [ALL], ignored: [...HALF, CELERY] },
 ];
+const celery = given.includes('--celery') || passedOn.some((argument) => argument.includes('/celery/'));
 
 /** The last line of tools/reporter.js. */
 const COUNTS = /^(\d+) passed, (\d+) failed$/m;
@@ -67,8 +70,14 @@ async function runMocha({ files, ignored }, servers, tell) {
   return { code: status ?? 128 + constants.signals[signal], passed: Number(passed), failed: Number(failed) };
 }
 
+function chosenShards() {
+  if (named) return [{ files: [], ignored: [] }];
+  return given.includes('--celery') ? [{ files: [CELERY], ignored: [] }] : SHARDS;
+}
+
 async function main() {
-  const shards = named ? [{ files: [], ignored: [] }] : SHARDS;
+  if (celery) await findCelery((text) => process.stderr.write(text));
+  const shards = chosenShards();
   const servers = await Promise.all(
     shards.map((_, i) =>
       startServers({

@@ -70,11 +70,18 @@ apt-get -q -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@"
 
 const canInstall = () => process.getuid?.() === 0 && first(inPath(), 'apt-get') !== undefined;
 
-async function install(packages, say) {
-  say(`${packages.join(' and ')} not found: installing with apt-get, as the specs and the demo run on real servers\n`);
+async function install(packages, reason, say) {
+  say(`${packages.join(' and ')} not found: installing with apt-get, as ${reason}\n`);
   const args = ['-c', INSTALL, 'install', ...packages];
   const { ok, output } = await run('/bin/sh', args, { timeout: 900_000 });
   if (!ok) throw new Error(`apt-get install ${packages.join(' ')} failed: ${output.slice(-1500)}`);
+}
+
+/** For what has no other source. @throws when this is no Debian, or not root's. */
+export async function installDebian(packages, reason, say) {
+  if (!canInstall())
+    throw new Error(`${reason}: install ${packages.join(' and ')} (apt-get install ${packages.join(' ')})`);
+  await install(packages, reason, say);
 }
 
 const startInstalled = (kind) => {
@@ -94,7 +101,7 @@ const search = async (names, say) => {
           `(SOLOTASK_TEST_AMQP_URL and SOLOTASK_TEST_REDIS_URL for the tests).`,
       );
     }
-    await install(packages, say);
+    await install(packages, 'the specs and the demo run on real servers', say);
   }
   return names.map((name) => startInstalled(KINDS[name]) ?? KINDS[name].docker);
 };

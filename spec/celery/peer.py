@@ -1,0 +1,93 @@
+"""A Celery client that is told what to do in lines of JSON, and answers in lines of JSON; ends with its input.
+
+`{"n": 1, "do": "send", ...}` is answered by `{"n": 1, "value": ...}` or `{"n": 1, "error": {"type": ..., "message": ...}}`.
+"""
+import json
+import sys
+from datetime import datetime, timedelta
+
+from celery.result import AsyncResult
+from tasks import app
+
+
+def moment(text):
+    """A time as the spec wrote it, with or without an offset."""
+    return datetime.fromisoformat(text) if isinstance(text, str) else text
+
+
+def options_of(options):
+    """What JSON cannot carry as Python objects: times, and signatures by the name of a task."""
+    for name in ("eta", "expires"):
+        if name in options:
+            options[name] = moment(options[name])
+    for name in ("link", "link_error"):
+        if name in options:
+            options[name] = app.signature(options[name], args=[])
+    return options
+
+
+def send(task, args=None, kwargs=None, options=None):
+    """A task by name, whoever runs it; gives its id."""
+    return app.send_task(task, args, kwargs, **options_of(options or {})).id
+
+
+def call(task, how, args=None, kwargs=None, options=None):
+    """A declared task by `delay` or `apply_async`; gives its id."""
+    declared = app.tasks[task]
+    if how == "delay":
+        return declared.delay(*(args or []), **(kwargs or {})).id
+    return declared.apply_async(args, kwargs, **options_of(options or {})).id
+
+
+def chain(first, second, queue):
+    """Two tasks, the second with the result of the first."""
+    steps = app.signature(first, args=[1]) | app.signature(second)
+    return steps.apply_async(queue=queue).id
+
+
+def declare(queue):
+    """A queue as a Celery worker declares it."""
+    with app.connection_for_write() as connection:
+        app.amqp.queues.select_add(queue)
+        app.amqp.queues[queue](connection.default_channel).declare()
+
+
+def get(id, timeout=20):
+    """What `AsyncResult.get()` gives, or what it raises."""
+    return AsyncResult(id, app=app).get(timeout=timeout)
+
+
+def state(id):
+    """The state of a result, and what it holds."""
+    result = AsyncResult(id, app=app)
+    return {"state": result.state, "traceback": result.traceback, "result": repr(result.result)}
+
+
+def inspect(what, timeout=3):
+    """The answers to a broadcast, by worker."""
+    return getattr(app.control.inspect(timeout=timeout), what)()
+
+
+def utc(seconds=0, naive=True):
+    """Now and some seconds, as `isoformat()` writes it."""
+    now = datetime.utcnow() + timedelta(seconds=seconds)
+    return now.isoformat() if naive else now.isoformat() + "+00:00"
+
+
+COMMANDS = {f.__name__: f for f in (send, call, chain, declare, get, state, inspect, utc)}
+
+
+def answer(line):
+    """One command, done."""
+    wish = json.loads(line)
+    n, name = wish.pop("n"), wish.pop("do")
+    try:
+        return {"n": n, "value": COMMANDS[name](**wish)}
+    except Exception as error:  # noqa: whatever it is, the spec judges it
+        kind = type(error)
+        return {"n": n, "error": {"type": kind.__name__, "module": kind.__module__, "message": str(error)}}
+
+
+print(json.dumps({"n": 0, "value": "ready"}), flush=True)
+for each in sys.stdin:
+    print(json.dumps(answer(each), default=repr), flush=True)
