@@ -6,23 +6,44 @@ import { conclude, decide, mayHold, readVote, type Vote } from './redlock-votes.
 
 const source = (name: string): string => readFileSync(new URL(`scripts/${name}.lua`, import.meta.url), 'utf8');
 
-/** A command on its way: the votes so far, and who waits for the verdict. */
-interface Ballot {
-  readonly votes: Vote[];
-  readonly resolve: (verdict: Vote) => void;
+const GRANTED: Vote = Object.freeze({ word: 'ok' });
+
+/** A command on its way: who waits for the verdict, and the votes against it so far. */
+class Ballot<T> {
+  readonly #read: (verdict: Vote) => T;
+  readonly #resolve: (answer: T) => void;
+  #votes: Vote[] | undefined;
+
+  constructor(read: (verdict: Vote) => T, resolve: (answer: T) => void) {
+    this.#read = read;
+    this.#resolve = resolve;
+  }
+
+  close(verdict: Vote): void {
+    this.#resolve(this.#read(verdict));
+  }
+
+  /** A quorum of refusals decides; of silences nothing is known before all have answered. */
+  add(vote: Vote, nodes: number): void {
+    const votes = (this.#votes ??= []);
+    votes.push(vote);
+    const verdict = decide(votes, nodes);
+    if (verdict !== undefined && !('cause' in verdict)) this.close(verdict);
+  }
 }
 
 /**
  * Scripts as the two slots of a Redlock instance: what takes a time goes by `extend`, what ends a hold by `release`.
  * redlock counts the votes in favour; a refusal reaches us as its `error` event, so that a quorum of them decides
- * without waiting for a node that hangs.
+ * without waiting for a node that hangs. Thousands of commands are under way at a time, and what each of them keeps alive
+ * is what the garbage collector copies: two promises of ours, and no closure that is not needed.
  */
 export class RedlockCalls {
   readonly #redlock: Redlock;
   readonly #nodes: number;
-  readonly #open = new Map<string, Ballot>();
-  readonly #sent = new Set<Promise<void>>();
+  readonly #open = new Map<number, { add(vote: Vote, nodes: number): void }>();
   #calls = 0;
+  #idle: (() => void)[] = [];
 
   constructor(clients: readonly Redis[], memory: number, scripts: { extend: string; release?: string }) {
     const text = (name: string) => () => `local MEMORY = ${memory}\n${source('prelude')}\n${source(name)}`;
@@ -39,49 +60,53 @@ export class RedlockCalls {
   }
 
   /** `leftBehind` is called when the verdict is no grant, and a node may have granted all the same. */
-  extend(key: string, words: string, ms: number, leftBehind?: () => void): Promise<Vote> {
-    return this.#ask(key, words, (lock) => this.#redlock.extend(lock, Math.round(ms)), leftBehind);
+  extend<T>(key: string, words: string, ms: number, read: (verdict: Vote) => T, leftBehind?: () => void): Promise<T> {
+    const call = ++this.#calls;
+    return this.#ask(call, this.#redlock.extend(this.#lock(call, key, words), Math.round(ms)), read, leftBehind);
   }
 
-  release(key: string, words: string): Promise<Vote> {
-    return this.#ask(key, words, (lock) => this.#redlock.release(lock));
+  release<T>(key: string, words: string, read: (verdict: Vote) => T): Promise<T> {
+    const call = ++this.#calls;
+    return this.#ask(call, this.#redlock.release(this.#lock(call, key, words)), read);
   }
 
   /** Resolves when what was sent is answered or given up. */
   async idle(): Promise<void> {
-    await Promise.allSettled(this.#sent);
+    if (this.#open.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
-  #ask(key: string, words: string, send: (lock: Lock) => Promise<unknown>, leftBehind?: () => void): Promise<Vote> {
-    this.#calls += 1;
-    const value = `${this.#calls.toString(36)} ${words}`;
-    const lock = new Lock(this.#redlock, [key], value, [], Number.MAX_SAFE_INTEGER);
+  /** The value, our fourth argument, begins with the number of the call and so names it. */
+  #lock(call: number, key: string, words: string): Lock {
+    return new Lock(this.#redlock, [key], `${call} ${words}`, [], Number.MAX_SAFE_INTEGER);
+  }
+
+  #ask<T>(call: number, sent: Promise<unknown>, read: (verdict: Vote) => T, leftBehind?: () => void): Promise<T> {
     return new Promise((resolve) => {
-      this.#open.set(value, { votes: [], resolve });
-      const sent = send(lock)
-        .then(
-          () => resolve({ word: 'ok' }),
-          async (error: unknown) => {
-            const votes = await this.#count(error);
-            resolve(conclude(votes, this.#nodes));
-            if (votes.some(mayHold)) leftBehind?.();
-          },
-        )
-        .finally(() => {
-          this.#open.delete(value);
-          this.#sent.delete(sent);
-        });
-      this.#sent.add(sent);
+      const ballot = new Ballot(read, resolve);
+      this.#open.set(call, ballot);
+      sent.then(
+        () => {
+          ballot.close(GRANTED);
+          this.#over(call);
+        },
+        async (error: unknown) => {
+          const votes = await this.#count(error);
+          ballot.close(conclude(votes, this.#nodes));
+          if (votes.some(mayHold)) leftBehind?.();
+          this.#over(call);
+        },
+      );
     });
   }
 
-  /** The value, our fourth argument, is fresh for each call and so names it. */
+  #over(call: number): void {
+    this.#open.delete(call);
+    if (this.#open.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
   #hear(error: Error & { command?: { args: string[] } }): void {
-    const ballot = this.#open.get(error.command?.args[3] ?? '');
-    if (ballot === undefined) return;
-    ballot.votes.push(readVote(error));
-    const verdict = decide(ballot.votes, this.#nodes);
-    if (verdict !== undefined && !('cause' in verdict)) ballot.resolve(verdict);
+    const call = Number.parseInt(error.command?.args[3] ?? '', 10);
+    this.#open.get(call)?.add(readVote(error), this.#nodes);
   }
 
   /** All votes, once every node has answered or timed out. */
@@ -89,6 +114,6 @@ export class RedlockCalls {
     const attempt = error instanceof ExecutionError ? error.attempts[0] : undefined;
     if (attempt === undefined) return [{ word: 'silent', cause: toError(error) }];
     const { votesFor, votesAgainst } = await attempt;
-    return [...[...votesFor].map((): Vote => ({ word: 'ok' })), ...[...votesAgainst.values()].map(readVote)];
+    return [...[...votesFor].map((): Vote => GRANTED), ...[...votesAgainst.values()].map(readVote)];
   }
 }

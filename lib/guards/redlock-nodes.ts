@@ -1,5 +1,7 @@
+import type { Duplex } from 'node:stream';
 import { Redis, type RedisOptions } from 'ioredis';
 import type { Clock } from '../clock.js';
+import { gatherWrites } from '../gather-writes.js';
 import { AccessRefusedError, ClosedError, ConfigError, LockUnavailableError } from '../errors.js';
 import { bare, LOGIN_REFUSED, maskedRedisUrl, parseRedisUrl } from '../redis-node.js';
 
@@ -34,6 +36,9 @@ function open(node: string | Redis): Node {
   return { client: node.duplicate(OPTIONS), address: path ?? `redis://${host}:${port}` };
 }
 
+/** Each connection has another one; a client knows its own from `connect` on. */
+const streamOf = (client: Redis): Duplex => (client as unknown as { stream: Duplex }).stream;
+
 /** The connections to the Redis nodes, and whether more than half of them are ready. */
 export class RedlockNodes {
   readonly address: string;
@@ -63,7 +68,8 @@ export class RedlockNodes {
   /** Why a command cannot reach a quorum now; undefined when it can. */
   unavailable(): Error | undefined {
     if (this.#closed) return new ClosedError('the locks were closed');
-    const ready = this.clients.filter(({ status }) => status === 'ready').length;
+    let ready = 0;
+    for (const { status } of this.clients) if (status === 'ready') ready += 1;
     if (ready * 2 > this.clients.length) return undefined;
     const text = this.#trouble?.message ?? 'not connected';
     return new LockUnavailableError(
@@ -100,6 +106,7 @@ export class RedlockNodes {
   }
 
   #watch(client: Redis): void {
+    client.on('connect', () => gatherWrites(streamOf(client)));
     client.on('error', (error: Error) => {
       this.#trouble = bare(error);
       this.#wake();

@@ -22,8 +22,14 @@ const UNSENT = /^Stream isn't writeable/;
 
 const OWN = { s: 'same-copy', o: 'other-copy' } as const;
 
+/** What `encodeURIComponent` leaves as it is: asking is cheaper than encoding, and most ids are UUIDs. */
+const PLAIN = /^[\w.!~*'()-]+$/;
+
 /** An id as one word of a command: no spaces, never empty. */
-export const word = (text: string): string => (text === '' ? '%' : encodeURIComponent(text));
+export const word = (text: string): string => {
+  if (PLAIN.test(text)) return text;
+  return text === '' ? '%' : encodeURIComponent(text);
+};
 export const unword = (text: string): string => (text === '%' ? '' : decodeURIComponent(text));
 
 function heldVote([letter = '', fence, left, seq, own = '', offered, owner = '']: string[]): Vote {

@@ -32,6 +32,8 @@ export interface RedlockGuardOptions {
   readonly memory?: number | undefined;
 }
 
+const UNKNOWN = Promise.resolve('unknown' as const);
+
 /** The guard on independent Redis nodes, by redlock's public API; any odd number of them. */
 export class RedlockGuard implements Guard {
   readonly #nodes: RedlockNodes;
@@ -66,14 +68,14 @@ export class RedlockGuard implements Guard {
   }
 
   claimPublishing(key: string, claim: PublishingClaim): Promise<ClaimAnswer> {
-    const words = [word(claim.owner), claim.fence, claim.expires, claim.offer?.args ?? ''];
+    const words = `${word(claim.owner)} ${claim.fence} ${claim.expires} ${claim.offer?.args ?? ''}`;
     return this.#claim(this.#producer, key, claim, words, claim.window);
   }
 
   claimRunning(key: string, claim: RunningClaim): Promise<ClaimAnswer> {
     const { owner, nonce, fence, copy, seq = 0, expires = 0, strategy, rerun = false, offer } = claim;
-    const ids = [word(owner), word(nonce), fence, word(copy)];
-    const words = [...ids, seq, expires, strategy, Number(rerun), offer?.args ?? ''];
+    const ids = `${word(owner)} ${word(nonce)} ${fence} ${word(copy)}`;
+    const words = `${ids} ${seq} ${expires} ${strategy} ${rerun ? 1 : 0} ${offer?.args ?? ''}`;
     return this.#claim(this.#worker, key, claim, words, claim.lease);
   }
 
@@ -93,16 +95,16 @@ export class RedlockGuard implements Guard {
     return this.#keep('hold', key, identity, ttl);
   }
 
-  async release(key: string, { owner, fence }: Identity, { seq, dead, keep = 0 }: RunEnd): Promise<HoldAnswer> {
-    if (this.#nodes.unavailable() !== undefined) return 'unknown';
-    const words = [word(owner), fence, seq, Number(dead), Math.round(keep)];
-    return holdAnswer(await this.#worker.release(key, words.join(' ')));
+  release(key: string, { owner, fence }: Identity, { seq, dead, keep = 0 }: RunEnd): Promise<HoldAnswer> {
+    if (this.#nodes.unavailable() !== undefined) return UNKNOWN;
+    const words = `${word(owner)} ${fence} ${seq} ${dead ? 1 : 0} ${Math.round(keep)}`;
+    return this.#worker.release(key, words, holdAnswer);
   }
 
   async abandon(key: string, { owner, fence, nonce = '' }: Identity): Promise<'ok' | 'unknown'> {
     if (this.#nodes.unavailable() !== undefined) return 'unknown';
-    const verdict = await this.#producer.release(key, `${word(owner)} ${fence} ${word(nonce)}`);
-    return holdAnswer(verdict) === 'ok' ? 'ok' : 'unknown';
+    const words = `${word(owner)} ${fence} ${word(nonce)}`;
+    return this.#producer.release(key, words, (verdict) => (holdAnswer(verdict) === 'ok' ? 'ok' : 'unknown'));
   }
 
   expire(key: string, owner: string): Promise<HoldAnswer> {
@@ -138,23 +140,17 @@ export class RedlockGuard implements Guard {
     return this.#nodes.close(Promise.all(idle));
   }
 
-  async #claim(
-    calls: RedlockCalls,
-    key: string,
-    identity: Identity,
-    words: readonly (string | number)[],
-    ms: number,
-  ): Promise<ClaimAnswer> {
+  #claim(calls: RedlockCalls, key: string, identity: Identity, words: string, ms: number): Promise<ClaimAnswer> {
     const cause = this.#nodes.unavailable();
-    if (cause !== undefined) return { outcome: 'unavailable', cause };
+    if (cause !== undefined) return Promise.resolve({ outcome: 'unavailable', cause });
     // On one node the caller abandons what is undecided; a minority's grant only we can see.
     const leftBehind = this.#nodes.clients.length > 1 ? () => void this.abandon(key, identity) : undefined;
-    return claimAnswer(await calls.extend(key, words.join(' '), ms, leftBehind));
+    return calls.extend(key, words, ms, claimAnswer, leftBehind);
   }
 
-  async #keep(arrow: string, key: string, { owner, fence }: Identity, ms: number): Promise<HoldAnswer> {
-    if (this.#nodes.unavailable() !== undefined) return 'unknown';
-    return holdAnswer(await this.#holder.extend(key, `${arrow} ${word(owner)} ${fence}`, ms));
+  #keep(arrow: string, key: string, { owner, fence }: Identity, ms: number): Promise<HoldAnswer> {
+    if (this.#nodes.unavailable() !== undefined) return UNKNOWN;
+    return this.#holder.extend(key, `${arrow} ${word(owner)} ${fence}`, ms, holdAnswer);
   }
 }
 

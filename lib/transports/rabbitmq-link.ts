@@ -1,3 +1,4 @@
+import { gatherWrites } from '../gather-writes.js';
 import { type ChannelModel, connect } from 'amqplib';
 import { type Clock, pause } from '../clock.js';
 import { AccessRefusedError, BrokerUnavailableError, ClosedError, type TaskError } from '../errors.js';
@@ -5,7 +6,7 @@ import type { LinkState, TransportEvents } from '../transport.js';
 import { type Deferred, deferred, settled } from './promises.js';
 import type { RabbitAddress } from './rabbitmq-address.js';
 import { connectError } from './rabbitmq-errors.js';
-import { abandonSocket, gatherWrites, isOver, socketOf } from './rabbitmq-socket.js';
+import { abandonSocket, isOver, socketOf } from './rabbitmq-socket.js';
 
 /** What a link needs to know. */
 export interface LinkSettings {

@@ -35,26 +35,6 @@ export function abandonSocket(model: ChannelModel): void {
 /** The driver has given this connection up. */
 export const isOver = (model: ChannelModel): boolean => socketOf(model).writableEnded || socketOf(model).destroyed;
 
-/**
- * Gathers what is written in one turn of the event loop into one write to the network: the driver writes each message
- * and each acknowledgement on its own, and the system calls cost more than all the rest.
- */
-export function gatherWrites(socket: Duplex): void {
-  const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
-  let gathering = false;
-  socket.write = (...args: unknown[]): boolean => {
-    if (!gathering) {
-      gathering = true;
-      socket.cork();
-      queueMicrotask(() => {
-        gathering = false;
-        socket.uncork();
-      });
-    }
-    return write(...args);
-  };
-}
-
 /** Resolves when what was sent on this channel is with the operating system, or the channel or its socket is gone. */
 export function flushChannel(channel: Channel): Promise<void> {
   const { connection, ch } = channel as unknown as RawChannel;

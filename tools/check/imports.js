@@ -8,7 +8,17 @@ import { place, walk } from './source.js';
  * before it; parts of one layer that are separated by `apart` do not know each other.
  */
 const WORDS = ['errors', 'message', 'task-definition', 'clock'];
-const PURE = ['nearest', 'redis-node', 'options', 'duration', 'json', 'signals', 'celery-protocol', 'fence'];
+const PURE = [
+  'nearest',
+  'redis-node',
+  'options',
+  'duration',
+  'json',
+  'signals',
+  'celery-protocol',
+  'fence',
+  'gather-writes',
+];
 const PORTS = ['transport', 'guard', 'result-backend', 'presence', 'notes', 'tracing'];
 const LAYERS = [
   { parts: WORDS },
