@@ -1,5 +1,5 @@
 import type { Clock } from './clock.js';
-import type { Frame } from './message.js';
+import type { Frame, Headers } from './message.js';
 
 /** How a work queue is declared. `passive`: it is somebody else's (Celery's, say): checked, never declared. */
 export interface QueueDeclaration {
@@ -89,6 +89,50 @@ export interface Pull {
   close(): Promise<void>;
 }
 
+/** An exchange that others declare as well, all in the same way. */
+export interface ExchangeDeclaration {
+  readonly name: string;
+  readonly type: 'topic' | 'direct' | 'fanout';
+  readonly durable: boolean;
+}
+
+/** Something for whoever listens right now: neither stored nor confirmed. */
+export interface Notice {
+  /** One of the declared ones. */
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly headers: Headers;
+  /** JSON. */
+  readonly body: Buffer;
+}
+
+/** What is heard and told beside the work. */
+export interface SidelineOptions {
+  /** Declared, and may be sent to. One that exists is used as it is. */
+  readonly exchanges: readonly ExchangeDeclaration[];
+  /** A queue of this process alone, gone with its link, that gets whatever comes through a fanout exchange. */
+  readonly mailbox: {
+    readonly queue: string;
+    readonly exchange: ExchangeDeclaration;
+    /** ms that a message may wait in it. */
+    readonly ttl: number;
+    /** Must not throw. The message is gone, whatever becomes of it. */
+    deliver(frame: Frame): void;
+  };
+  /** Notices can be sent, for the first time or again. Must not throw. */
+  ready(): void;
+}
+
+/** An open sideline. It comes back by itself when a link was lost. */
+export interface Sideline {
+  /** False while there is no link, the broker blocks it, or what was sent is not written yet. */
+  readonly writable: boolean;
+  /** Dropped while it is not writable. Never throws, never waits. */
+  send(notice: Notice): void;
+  /** Resolves when what was sent is with the broker, or it does not answer. */
+  close(): Promise<void>;
+}
+
 /** What a transport has to say besides the outcomes of its calls. */
 export interface TransportEvents {
   connected(link: 'publish' | 'consume'): void;
@@ -144,6 +188,11 @@ export interface Transport {
   consume(queue: string, prefetch: number, handler: DeliveryHandler): Promise<Subscription>;
   /** Moves messages that fall due from the delay topology to their work queues, while open. A worker calls it. */
   relay(): Promise<Relaying>;
+  /**
+   * Notices out and in, on channels of their own: they never hold up a task. Resolves when both are open; rejects with
+   * `AccessRefusedError` when this user may not. @default nobody outside could listen
+   */
+  sideline?(options: SidelineOptions): Promise<Sideline>;
   /** Takes messages without consuming: what is not settled goes back. `UnroutableError` when there is no such queue. */
   pull(queue: string): Promise<Pull>;
   figures(queue: string): Promise<QueueFigures>;

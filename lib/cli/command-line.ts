@@ -29,6 +29,8 @@ export interface RunOptions {
   /** Ends after so many runs. */
   readonly maxTasks: number | undefined;
   readonly name: string;
+  /** Celery's monitors see it. */
+  readonly taskEvents: boolean;
   /** ms */
   readonly shutdownTimeout: number;
   /** ms */
@@ -110,6 +112,7 @@ const DEFAULTS: Omit<RunOptions, 'app'> = {
   once: false,
   maxTasks: undefined,
   name: '%h-%p',
+  taskEvents: false,
   shutdownTimeout: 25_000,
   connectTimeout: 30_000,
   healthPort: undefined,
@@ -131,6 +134,7 @@ function runOptions(): Option[] {
     new Option('--once', 'end when the queues are empty; what falls due later is not waited for'),
     option('--max-tasks <n>', 'end after so many runs, for a supervisor that starts it anew', runsValue),
     option('-n, --name <name>', 'name in logs and on the broker; %h: host, %p: process (default: %h-%p)', textValue),
+    new Option('-E, --task-events', "send Celery's events (Flower, celery events) and answer celery inspect"),
     option('--shutdown-timeout <time>', 'how long a stop waits for running tasks (default: 25s)', durationValue),
     option(
       '--connect-timeout <time>',

@@ -97,11 +97,12 @@ function finish(worker: AppWorker, stopper: Stopper, why: string): void {
 
 function workerOf(app: App, options: RunOptions): AppWorker {
   const queues = queuesOf(app, options);
-  const { concurrency, prefetch, maxTasks } = options;
+  const { concurrency, prefetch, maxTasks, taskEvents } = options;
   try {
     return app.worker({
       queues,
       threads: { module: resolve(options.app) },
+      taskEvents,
       ...(concurrency && { concurrency }),
       ...(prefetch && { prefetch }),
       ...(maxTasks && { maxTasks }),

@@ -8,6 +8,8 @@ import type {
   QueueDeclaration,
   QueueFigures,
   Relaying,
+  Sideline,
+  SidelineOptions,
   Subscription,
   Transport,
   TransportEvents,
@@ -21,6 +23,7 @@ import { Link } from './rabbitmq-link.js';
 import { Publisher } from './rabbitmq-publisher.js';
 import { RabbitPull } from './rabbitmq-pull.js';
 import { Relay, type RelaySettings } from './rabbitmq-relay.js';
+import { RabbitSideline } from './rabbitmq-sideline.js';
 import { declareDelays, declareWorkQueue, dueName, rungName } from './rabbitmq-topology.js';
 
 /** What a transport over RabbitMQ needs to know. */
@@ -60,6 +63,7 @@ class RabbitTransport implements Transport {
   readonly #consumers = new Set<Consumer>();
   readonly #relays = new Set<Subscription>();
   readonly #pulls = new Set<Pull>();
+  readonly #sidelines = new Set<Sideline>();
   readonly #declared = new Map<string, QueueDeclaration>();
   #events = SILENT;
   #closed: Promise<void> | undefined;
@@ -145,6 +149,16 @@ class RabbitTransport implements Transport {
     return subscription;
   }
 
+  async sideline(options: SidelineOptions): Promise<Sideline> {
+    this.#refuseClosed();
+    const links = { publishLink: this.#publishLink, consumeLink: this.#consumeLink };
+    const ended = (): void => void this.#sidelines.delete(sideline);
+    const sideline = new RabbitSideline({ ...options, ...links, clock: this.#clock, ended });
+    this.#sidelines.add(sideline);
+    await sideline.open();
+    return sideline;
+  }
+
   async pull(queue: string): Promise<Pull> {
     await this.figures(queue);
     const model = await this.#consumeLink.ready();
@@ -179,6 +193,7 @@ class RabbitTransport implements Transport {
     await Promise.all([...this.#relays].map((relay) => relay.cancel()));
     await this.#publisher.idle();
     await Promise.all([...this.#consumers, ...this.#pulls].map((each) => each.close()));
+    await Promise.all([...this.#sidelines].map((sideline) => sideline.close()));
     await this.#publisher.close();
     await Promise.all([this.#publishLink.close(), this.#consumeLink.close()]);
   }

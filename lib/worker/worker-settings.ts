@@ -1,6 +1,6 @@
 import type { Registry } from '../declarations/registry.js';
 import { checkQueue } from '../declarations/task-settings.js';
-import { checkInteger, checkOptions, wrong } from '../options.js';
+import { checkFlag, checkInteger, checkOptions, wrong } from '../options.js';
 
 /** How a worker is set up. */
 export interface WorkerOptions {
@@ -18,6 +18,11 @@ export interface WorkerOptions {
   readonly maxTasks?: number;
   /** For tasks with `thread: true`. */
   readonly threads?: ThreadOptions;
+  /**
+   * Be seen as a Celery worker is: send Celery's events, for Flower and `celery events`, and answer `celery inspect`. Over
+   * RabbitMQ only; `memory:` has nobody who could look. @default false
+   */
+  readonly taskEvents?: boolean;
 }
 
 /** The threads of a worker. */
@@ -51,9 +56,11 @@ export interface WorkerSettings {
   readonly lanes: readonly Lane[];
   /** `Infinity`: no limit. */
   readonly maxTasks: number;
+  /** Whether Celery's monitors see it. */
+  readonly taskEvents: boolean;
 }
 
-const KNOWN = ['queues', 'concurrency', 'prefetch', 'maxTasks', 'threads'] as const;
+const KNOWN = ['queues', 'concurrency', 'prefetch', 'maxTasks', 'threads', 'taskEvents'] as const;
 const MOST = 65_535;
 /** Deliveries per queue that may wait for locks, where nobody says how many. */
 const ROOM = 10;
@@ -69,7 +76,8 @@ export function workerSettings(options: WorkerOptions, registry: Registry): Work
   const { maxTasks = Infinity } = options;
   if (maxTasks !== Infinity) checkInteger(maxTasks, 'maxTasks of a worker', 1, Number.MAX_SAFE_INTEGER);
   const concurrency = lanes.reduce((sum, each) => sum + each.concurrency, 0);
-  return { queues: [...wished.keys()], concurrency, lanes, maxTasks };
+  const taskEvents = checkFlag(options.taskEvents, 'taskEvents of a worker', false);
+  return { queues: [...wished.keys()], concurrency, lanes, maxTasks, taskEvents };
 }
 
 const size = (value: unknown, what: string): number => checkInteger(value, what, 1, MOST - ROOM);

@@ -16,6 +16,7 @@ import type { Delivery, Relaying, Subscription, Transport } from '../transport.j
 import { AckPolicy } from './ack-policy.js';
 import { Claimer } from './claim.js';
 import type { Instances } from './body.js';
+import type { CeleryNode } from './celery/node.js';
 import { Crashes } from './crashes.js';
 import { Executor } from './executor.js';
 import { Herald } from './herald.js';
@@ -72,6 +73,8 @@ export class Worker {
   readonly #runs = new Map<Run, Promise<void>>();
   readonly #subscriptions: Subscription[] = [];
   #relay: Relaying | undefined;
+  /** Undefined: Celery's monitors do not see this worker. */
+  #node: CeleryNode | undefined;
   /** Deliveries so far. */
   #taken = 0;
   /** Bodies that may still begin. */
@@ -145,12 +148,14 @@ export class Worker {
     const { queues, concurrency, lanes } = this.settings;
     const handler = { deliver: (delivery: Delivery) => this.#take(delivery), lost: () => this.#lost() };
     try {
+      if (this.settings.taskEvents) await this.#showCelery();
       await this.#attach(async () => (this.#relay = await transport.relay()));
       for (const { queues: shared, prefetch } of lanes) {
         for (const queue of shared) await this.#attach(() => transport.consume(queue, prefetch, handler));
       }
     } catch (error) {
       await this.quiet();
+      await this.#node?.stop();
       throw error;
     }
     if (this.#draining.signal.aborted) return;
@@ -159,6 +164,12 @@ export class Worker {
     this.#ready = true;
     this.#watch?.start();
     signals.emit('worker:ready', { queues, concurrency });
+  }
+
+  async #showCelery(): Promise<void> {
+    const { CeleryNode: Node } = await import('./celery/node.js');
+    this.#node = new Node({ ...this.#parts, settings: this.settings });
+    await this.#node.start();
   }
 
   /** A stop that comes while a consumer is being attached ends it as well. */
@@ -213,6 +224,7 @@ export class Worker {
     this.#watch?.stop();
     await this.#threads?.close();
     await this.#herald.end();
+    await this.#node?.stop();
     this.#parts.signals.emit('worker:stopped', { aborted: count });
     return { aborted: count };
   }
@@ -268,6 +280,7 @@ export class Worker {
       return;
     }
     const run = readDelivery(delivery, this.#parts.registry, this.#parts.namespace);
+    this.#node?.received(run);
     this.#runs.set(run, this.#process(run));
   }
 
@@ -279,6 +292,7 @@ export class Worker {
       outcome = await this.#executor.again(run, seat).catch(broken);
     }
     this.#runs.delete(run);
+    this.#node?.over(run, outcome);
     // An overdue body keeps its seat and its key; when it ends after all, both are free at once.
     if (outcome.kind === 'overdue') void run.body?.then(() => this.#policy.letGo(run)).finally(() => seat.leave());
     else seat.leave();

@@ -68,13 +68,20 @@ def inspect(what, timeout=3):
     return getattr(app.control.inspect(timeout=timeout), what)()
 
 
+def broadcast(method, destination=None, pattern=None, matcher=None, timeout=0.7):
+    """The answers to any command, by worker."""
+    limits = {"destination": destination or None, "pattern": pattern, "matcher": matcher}
+    replies = app.control.broadcast(method, reply=True, timeout=timeout, **limits)
+    return {node: answer for reply in replies or [] for node, answer in reply.items()}
+
+
 def utc(seconds=0, naive=True):
     """Now and some seconds, as `isoformat()` writes it."""
     now = datetime.utcnow() + timedelta(seconds=seconds)
     return now.isoformat() if naive else now.isoformat() + "+00:00"
 
 
-COMMANDS = {f.__name__: f for f in (send, call, chain, declare, get, state, inspect, utc)}
+COMMANDS = {f.__name__: f for f in (send, call, chain, declare, get, state, inspect, broadcast, utc)}
 
 
 def answer(line):

@@ -33,6 +33,7 @@ describe('the command line of task-worker', () => {
         prefetch: undefined,
         once: false,
         maxTasks: undefined,
+        taskEvents: false,
         name: '%h-%p',
         shutdownTimeout: 25_000,
         connectTimeout: 30_000,
@@ -46,7 +47,7 @@ describe('the command line of task-worker', () => {
 
   it('reads every flag of run', () => {
     const flags =
-      '-q a,b:20 -x c -c 3 --prefetch 9 --once --max-tasks 100000 -n w%p --shutdown-timeout 1m --connect-timeout 500 ' +
+      '-q a,b:20 -x c -c 3 --prefetch 9 --once --max-tasks 100000 -n w%p -E --shutdown-timeout 1m --connect-timeout 500 ' +
       '--health-port 0 -l WARN --log-format json';
     expect(read('-a', 'app.js', ...flags.split(' '))).to.have.deep.property('options', {
       app: 'app.js',
@@ -59,6 +60,7 @@ describe('the command line of task-worker', () => {
       prefetch: 9,
       once: true,
       maxTasks: 100_000,
+      taskEvents: true,
       name: 'w%p',
       shutdownTimeout: 60_000,
       connectTimeout: 500,

@@ -21,7 +21,7 @@ export interface CeleryOptions {
 }
 
 /** A Python process in a group of its own, which ends when its input does. */
-class PythonProcess {
+export class PythonProcess {
   readonly process: ChildProcess;
   readonly #ended: Promise<unknown>;
   /** All that it printed on stderr. */
@@ -111,6 +111,8 @@ export interface CeleryWorkerOptions extends CeleryOptions {
   readonly module?: string;
   /** More of its command line. @default one process that runs the bodies itself, `-P solo` */
   readonly args?: readonly string[];
+  /** It talks to other workers, by gossip and mingle. @default false */
+  readonly sociable?: boolean;
 }
 
 /** A run, as spec/celery/tasks.py tells it. */
@@ -134,8 +136,9 @@ export interface CeleryRun {
 export class CeleryWorker {
   readonly #python: PythonProcess;
 
-  constructor({ module = 'tasks', args = ['-P', 'solo'], ...options }: CeleryWorkerOptions) {
-    const own = ['--without-gossip', '--without-mingle', '-l', 'INFO', ...args];
+  constructor({ module = 'tasks', args = ['-P', 'solo'], sociable = false, ...options }: CeleryWorkerOptions) {
+    const alone = sociable ? [] : ['--without-gossip', '--without-mingle'];
+    const own = [...alone, '-l', 'INFO', ...args];
     this.#python = new PythonProcess(
       ['with_parent.py', '-A', module, 'worker', '-Q', options.queue, ...own, '-n', `${options.queue}@%h`],
       options,

@@ -14,7 +14,7 @@ describe('the settings of a worker', () => {
     const queues = ['fast', 'slow', 'other'];
     const lanes = [{ queues, concurrency: 10, prefetch: 20 }];
     const { settings } = app.worker();
-    expect(settings).to.deep.equal({ queues, concurrency: 10, lanes, maxTasks: Infinity });
+    expect(settings).to.deep.equal({ queues, concurrency: 10, lanes, maxTasks: Infinity, taskEvents: false });
     expect(app.worker({ queues: ['slow', 'slow'] }).settings.queues).to.deep.equal(['slow']);
   });
 
@@ -43,6 +43,7 @@ describe('the settings of a worker', () => {
       [{ queues: { fast: false } }, /queue 'fast' of a worker is false/],
       [{ queues: { fast: 20 }, prefetch: 19 }, /prefetch of a worker is 19; it takes a whole number from 20/],
       [{ maxTasks: 0 }, /maxTasks of a worker is 0/],
+      [{ taskEvents: 'yes' }, /taskEvents of a worker is 'yes'; it takes true or false/],
       [{ once: true }, /no option 'once'.*maxTasks/],
     ];
     for (const [options, text] of wrong) {
