@@ -96,9 +96,7 @@ describe("a worker's answers to Celery's remote control", () => {
     expect(stats?.['pool']).to.include({ 'max-concurrency': 3 });
     expect(stats?.['broker']).to.include({ transport: 'amqp', hostname: '127.0.0.1' });
     const { [node]: conf } = (await control('conf')) as Record<string, Replies>;
-    expect(conf?.['broker_url'])
-      .to.be.a('string')
-      .and.not.include(new URL(testAmqpUrl()).password || '\0');
+    expect(conf?.['broker_url']).to.match(/^amqp:\/\/\w+:\*{3}@127\.0\.0\.1/);
     const { [node]: report } = (await control('report')) as Record<string, Replies>;
     expect(report?.['ok']).to.include('solotask:');
   });

@@ -56,7 +56,7 @@ export class CeleryNode {
   readonly #log: EventLog;
   /** Deliveries under way, by id. */
   readonly #runs = new Map<string, Run>();
-  /** How attempts failed of which it is not told yet what becomes of them, by id. */
+  /** How attempts failed of which it is not told yet what becomes of them. */
   readonly #failures = new Map<string, Error>();
   readonly #totals = new Map<string, number>();
   readonly #forget: (() => void)[] = [];
@@ -113,7 +113,7 @@ export class CeleryNode {
     const back = outcome.kind === 'aborted' || outcome.kind === 'overdue';
     if (back && id !== '') this.#event('task-rejected', { uuid: id, requeue: true });
     if (this.#runs.get(id) === run) this.#runs.delete(id);
-    this.#failures.delete(id);
+    this.#failures.delete(attemptOf(run.head));
   }
 
   /**
@@ -121,14 +121,15 @@ export class CeleryNode {
    * it were told after the end of that attempt.
    */
   #overtaken(id: string): void {
-    if (this.#runs.get(id)?.aborted === undefined) this.#retried(id);
+    const last = this.#runs.get(id);
+    if (last !== undefined && last.aborted === undefined) this.#retried(last.head);
   }
 
   /** Once for each failure. */
-  #retried(id: string): void {
-    const error = this.#failures.get(id);
-    if (error !== undefined) this.#event('task-retried', { uuid: id, ...errorFields(error) });
-    this.#failures.delete(id);
+  #retried(head: { readonly id: string; readonly attempt: number }): void {
+    const error = this.#failures.get(attemptOf(head));
+    if (error !== undefined) this.#event('task-retried', { uuid: head.id, ...errorFields(error) });
+    this.#failures.delete(attemptOf(head));
   }
 
   /** Says goodbye, as far as somebody can hear it. */
@@ -202,8 +203,8 @@ export class CeleryNode {
       if (body === undefined) succeeded(null);
       else void body.then(({ value }) => succeeded(shown(value)));
     });
-    this.#on('task:failed', ({ id, error }) => this.#failures.set(id, error));
-    this.#on('task:retried', ({ id }) => this.#retried(id));
+    this.#on('task:failed', (event) => this.#failures.set(attemptOf(event), event.error));
+    this.#on('task:retried', (event) => this.#retried(event));
     this.#on('task:dead', ({ id, error }) => this.#event('task-failed', { uuid: id, ...errorFields(error) }));
     this.#on('task:expired', ({ id }) => this.#revoked(id, true, 'expired'));
     // Celery knows nothing of duplicates; a task that was withdrawn comes nearest, as it does among the results.
@@ -265,6 +266,9 @@ export class CeleryNode {
     };
   }
 }
+
+/** Names an attempt: the next one of its task may be under way before the last has been told of. */
+const attemptOf = ({ id, attempt }: { readonly id: string; readonly attempt: number }): string => `${attempt} ${id}`;
 
 /** `name@host`, as Celery's nodes are called; a second worker of the process gets a number. */
 function freeName(name: string): string {
