@@ -1,7 +1,10 @@
-// Counting and timing, the same for all rows.
+// Counting and timing, the same for all sides.
 import { performance } from 'node:perf_hooks';
 
-const IN_FLIGHT = 1_000;
+/** Operations under way at a time. */
+export const IN_FLIGHT = 1_000;
+/** Tasks that a worker runs at a time. */
+export const CONCURRENCY = 100;
 
 /** Runs `operate` for 0, 1, … `operations` - 1, at most 1,000 at a time. */
 export async function pool(operations, operate) {
@@ -9,47 +12,59 @@ export async function pool(operations, operate) {
   const lane = async () => {
     while (next < operations) await operate(next++);
   };
-  await Promise.all(Array.from({ length: IN_FLIGHT }, lane));
+  await Promise.all(Array.from({ length: Math.min(IN_FLIGHT, operations) }, lane));
 }
 
-/** Who has run, of the tasks `first` to `first + operations - 1`. */
+/** Since it was made: operations per second, and µs of this process's CPU for each. */
+export function stopwatch() {
+  const cpu = process.cpuUsage();
+  const begin = performance.now();
+  return (operations) => {
+    const seconds = (performance.now() - begin) / 1000;
+    const { user, system } = process.cpuUsage(cpu);
+    return { value: operations / seconds, cpu: (user + system) / operations };
+  };
+}
+
+/** How fast `run` is. */
+export async function time(operations, run) {
+  globalThis.gc?.();
+  const read = stopwatch();
+  await run();
+  return read(operations);
+}
+
+/** Who has run, of the tasks `first` to `first + operations - 1`; its watch starts with the first run. */
 export class Tally {
   #first;
   #runs;
   #left;
   #done;
+  #watch;
   complete = new Promise((resolve) => (this.#done = resolve));
 
   constructor(first, operations) {
+    globalThis.gc?.();
     this.#first = first;
     this.#runs = new Uint8Array(operations);
     this.#left = operations;
   }
 
   count(i) {
-    if (this.#runs[i - this.#first]++ === 0 && --this.#left === 0) this.#done();
+    this.#watch ??= stopwatch();
+    const place = i - this.#first;
+    if (!(place >= 0 && place < this.#runs.length)) throw new Error(`the task ${i} is of another row`);
+    if (this.#runs[place]++ === 0 && --this.#left === 0) this.#done();
   }
 
-  /** Nothing was lost, or `complete` would still wait. */
-  check() {
+  /** The figures until now. Nothing was lost, or `complete` would still wait. */
+  read() {
+    const figures = this.#watch(this.#runs.length);
     const twice = this.#runs.filter((runs) => runs !== 1).length;
     if (twice > 0) throw new Error(`${twice} of ${this.#runs.length} tasks ran more than once`);
+    return figures;
   }
 }
 
-/** How fast `run` is: operations per second, and µs of this process's CPU for each. */
-export async function time(operations, run) {
-  globalThis.gc?.();
-  const cpu = process.cpuUsage();
-  const begin = performance.now();
-  await run();
-  const seconds = (performance.now() - begin) / 1000;
-  const { user, system } = process.cpuUsage(cpu);
-  return { rate: operations / seconds, cpu: (user + system) / operations };
-}
-
-export function median(numbers) {
-  const sorted = numbers.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-}
+/** The most memory that this process ever held, MB. */
+export const peakMemory = () => process.resourceUsage().maxRSS / 1024;

@@ -1,0 +1,17 @@
+// One side of the comparison, in a process of its own, so that no other side's garbage, compiled code or listeners are
+// in what is measured. It does what the benchmark asks for, one thing after the other.
+const name = String(process.argv[2]);
+const { Side } = await import(`./sides/${name}.js`);
+const side = new Side();
+
+async function answer({ id, method, args }) {
+  try {
+    process.send({ id, result: await side[method](args) });
+  } catch (error) {
+    process.send({ id, error: error.stack });
+  }
+}
+
+process.on('message', (asked) => void answer(asked));
+// The benchmark is gone.
+process.once('disconnect', () => process.exit());

@@ -1,0 +1,122 @@
+// The rows as BullMQ does them: a queue and a worker on the Redis that holds solotask's locks.
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
+import { Queue, Worker } from 'bullmq';
+import { Redis } from 'ioredis';
+import { BODY, Burst } from '../burst.js';
+import { latencies } from '../latency.js';
+import { CONCURRENCY, pool, Tally, time } from '../measure.js';
+
+const QUEUE = 'solotask-bench-bullmq';
+/** Finished jobs are not kept: neither are solotask's messages. */
+const OPTIONS = { removeOnComplete: true, removeOnFail: true };
+
+/** Whether `id` was not there yet. */
+function newcomer(ids, id) {
+  const before = ids.size;
+  return ids.add(id).size > before;
+}
+
+export class Side {
+  #url;
+  #queue;
+  #clients = [];
+
+  #connect() {
+    const client = new Redis(this.#url, { maxRetriesPerRequest: null });
+    this.#clients.push(client);
+    return client;
+  }
+
+  async open({ redisUrl }) {
+    this.#url = redisUrl;
+    this.#queue = new Queue(QUEUE, { connection: this.#connect() });
+    await this.#queue.waitUntilReady();
+    await this.#queue.obliterate({ force: true });
+  }
+
+  async #worker(run) {
+    const worker = new Worker(QUEUE, run, { connection: this.#connect(), concurrency: CONCURRENCY });
+    const counts = { completed: 0, failed: undefined };
+    worker.on('completed', () => (counts.completed += 1));
+    worker.on('failed', (_, error) => (counts.failed ??= error));
+    await worker.waitUntilReady();
+    return { worker, counts };
+  }
+
+  /** Every job is new. */
+  async enqueue({ method, first, operations }) {
+    const ids = new Set();
+    const figures = await this.#add({ method, first, operations }, (job) => ids.add(job.id));
+    if (ids.size !== operations) throw new Error(`${ids.size} jobs of ${operations} calls`);
+    return figures;
+  }
+
+  duplicates({ first, operations }) {
+    return this.#add({ method: 'unique', first, operations }, () => {});
+  }
+
+  #add({ method, first, operations }, added) {
+    const unique = method === 'unique';
+    return time(operations, () =>
+      pool(operations, async (i) => {
+        const number = first + i;
+        const options = unique ? { ...OPTIONS, deduplication: { id: `bench:${number}` } } : OPTIONS;
+        added(await this.#queue.add(method, { i: number }, options));
+      }),
+    );
+  }
+
+  async work({ first, operations }) {
+    const tally = new Tally(first, operations);
+    const { worker, counts } = await this.#worker(async ({ data }) => tally.count(data.i));
+    await tally.complete;
+    while (counts.completed < operations && counts.failed === undefined) await turn();
+    const figures = tally.read();
+    await worker.close();
+    if (counts.failed !== undefined) throw counts.failed;
+    return figures;
+  }
+
+  /** Jobs that wait or run. */
+  async ready() {
+    const { waiting, active, delayed, prioritized } = await this.#queue.getJobCounts();
+    return waiting + active + delayed + prioritized;
+  }
+
+  async latency({ count }) {
+    let started;
+    const { worker } = await this.#worker(async () => started());
+    const figures = await latencies(count, (i, stamp) => {
+      started = stamp;
+      return this.#queue.add('plain', { i }, OPTIONS);
+    });
+    await worker.close();
+    return figures;
+  }
+
+  async burst({ mode, ...size }) {
+    const played = new Burst(size);
+    const { worker, counts } = await this.#worker(async ({ data }) => {
+      const end = played.start(data.key);
+      await sleep(BODY);
+      end();
+    });
+    const keepLastIfActive = mode === 'coalesce';
+    const ids = new Set();
+    await played.enqueue(async (key, event) => {
+      const deduplication = { id: `bench:${key}`, ...(keepLastIfActive ? { keepLastIfActive } : {}) };
+      const { id } = await this.#queue.add(mode, { key, event }, { ...OPTIONS, deduplication });
+      return newcomer(ids, id);
+    });
+    await played.quiet(() => counts.failed !== undefined || counts.completed === played.runs);
+    await worker.close();
+    if (counts.failed !== undefined) throw counts.failed;
+    return played.read(keepLastIfActive);
+  }
+
+  async close() {
+    await this.#queue?.obliterate({ force: true });
+    await this.#queue?.close();
+    await Promise.all(this.#clients.map((client) => client.quit()));
+  }
+}

@@ -1,0 +1,112 @@
+// The same work of broker and Redis by the bare drivers, without us: what any library on top of them has to pay.
+import { randomUUID } from 'node:crypto';
+import amqplib from 'amqplib';
+import { Redis } from 'ioredis';
+import { CONCURRENCY, peakMemory, pool, Tally, time } from '../measure.js';
+
+const QUEUE = 'solotask-bench';
+const PREFIX = `${QUEUE}:floor`;
+
+/** ms a key is held. */
+const HELD = 60 * 60 * 1000;
+
+/** Makes messages like one of solotask's: the same body, properties and headers, with an id and a number of their own. */
+function copies({ content, properties }, number) {
+  const [before, after] = content.toString().split(String(number));
+  const { headers, contentType, contentEncoding } = properties;
+  const key = headers.lock_key?.replace(String(number), '');
+  return (i) => {
+    const id = randomUUID();
+    const own = { ...headers, id, root_id: id, argsrepr: `[${i}]`, copy: id };
+    if (key !== undefined) own.lock_key = key + i;
+    const timestamp = Math.floor(Date.now() / 1000);
+    const ids = { correlationId: id, messageId: id };
+    const options = {
+      contentType,
+      contentEncoding,
+      ...ids,
+      timestamp,
+      headers: own,
+      persistent: true,
+      mandatory: true,
+    };
+    return { body: Buffer.from(before + i + after), options };
+  };
+}
+
+export class Side {
+  #connection;
+  #channel;
+  #redis;
+  #make = {};
+
+  async open({ amqpUrl, redisUrl, bare }) {
+    this.#connection = await amqplib.connect(amqpUrl, { noDelay: true });
+    this.#channel = await this.#connection.createConfirmChannel();
+    this.#redis = new Redis(redisUrl, { enableAutoPipelining: true });
+    this.bare = bare;
+  }
+
+  /** Takes a message that solotask has put into the queue, the task `number`, as the model of its own. */
+  async learn({ method, number }) {
+    const message = await this.#channel.get(QUEUE);
+    this.#channel.ack(message);
+    const copy = copies(message, number);
+    const naked = (i) => ({ body: copy(i).body, options: { persistent: true, mandatory: true } });
+    this.#make[method] = this.bare ? naked : copy;
+    return message.content.length;
+  }
+
+  #publish(method, i) {
+    const { body, options } = this.#make[method](i);
+    return new Promise((resolve, reject) => {
+      this.#channel.sendToQueue(QUEUE, body, options, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+
+  /** Whether the key was free. */
+  async #take(i) {
+    return (await this.#redis.set(`${PREFIX}:${i}`, randomUUID(), 'PX', HELD, 'NX')) === 'OK';
+  }
+
+  enqueue({ method, first, operations }) {
+    return time(operations, () =>
+      pool(operations, async (i) => {
+        if (method === 'unique' && !(await this.#take(first + i))) throw new Error(`the key ${first + i} was taken`);
+        await this.#publish(method, first + i);
+      }),
+    );
+  }
+
+  duplicates({ first, operations }) {
+    return time(operations, () =>
+      pool(operations, async (i) => {
+        if (await this.#take(first + i)) throw new Error(`the key ${first + i} was free`);
+      }),
+    );
+  }
+
+  async work({ first, operations }) {
+    const tally = new Tally(first, operations);
+    const channel = await this.#connection.createChannel();
+    await channel.prefetch(CONCURRENCY);
+    const { consumerTag } = await channel.consume(QUEUE, (message) => {
+      tally.count(JSON.parse(message.content)[0][0]);
+      channel.ack(message);
+    });
+    await tally.complete;
+    // Acknowledgements may get lost when a channel is closed right after them; the answer to a cancel comes after them.
+    await channel.cancel(consumerTag);
+    await channel.close();
+    return tally.read();
+  }
+
+  peakMemory() {
+    return peakMemory();
+  }
+
+  async close() {
+    await this.#connection?.close();
+    await this.#redis?.quit();
+  }
+}

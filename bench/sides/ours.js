@@ -1,0 +1,131 @@
+// The rows as solotask does them: an app, its producer and its worker, nothing left out.
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
+import { createApp, Task } from '../../dist/lib/index.js';
+import { BODY, Burst } from '../burst.js';
+import { latencies } from '../latency.js';
+import { CONCURRENCY, peakMemory, pool, Tally, time } from '../measure.js';
+
+const QUEUE = 'solotask-bench';
+
+/** What the bodies do; set for each row, so that they are empty but for it. */
+let body;
+
+class Bench {
+  plain(i) {
+    return body(i);
+  }
+
+  unique(i) {
+    return body(i);
+  }
+
+  discard(key, event) {
+    return body(key, event);
+  }
+
+  coalesce(key, event) {
+    return body(key, event);
+  }
+}
+
+function declare(method, options) {
+  const descriptor = Object.getOwnPropertyDescriptor(Bench.prototype, method);
+  Task({ name: `bench.${method}`, queue: QUEUE, acksLate: true, ...options })(Bench.prototype, method, descriptor);
+}
+
+declare('plain', {});
+declare('unique', { unique: 'bench:<i>' });
+declare('discard', { unique: 'bench:<key>' });
+declare('coalesce', { unique: { key: 'bench:<key>', onDuplicate: 'coalesce' } });
+
+const worker = (app) => app.worker({ queues: [QUEUE], concurrency: CONCURRENCY });
+
+export class Side {
+  #app;
+
+  async open({ amqpUrl, redisUrl }) {
+    this.#app = createApp({ broker: amqpUrl, locks: redisUrl, services: [Bench] });
+    await this.#app.connect();
+  }
+
+  /** Enqueues the tasks `first`, `first + 1`, …; every one has the same end, `status`. */
+  async enqueue({ method, first, operations, status = 'enqueued' }) {
+    const stub = this.#app.tasks(Bench);
+    let right = 0;
+    const figures = await time(operations, () =>
+      pool(operations, async (i) => {
+        const receipt = await stub[method](first + i);
+        if (receipt.status === status) right += 1;
+      }),
+    );
+    if (right !== operations) throw new Error(`${right} receipts of ${operations} are '${status}'`);
+    return figures;
+  }
+
+  duplicates(args) {
+    return this.enqueue({ ...args, status: 'discarded' });
+  }
+
+  /** Runs them all, each exactly once; every acknowledgement is with the broker then. */
+  async work({ first, operations }) {
+    const tally = new Tally(first, operations);
+    body = (i) => tally.count(i);
+    const working = worker(this.#app);
+    await working.start();
+    await tally.complete;
+    while (working.running > 0) await turn();
+    await working.stop();
+    return tally.read();
+  }
+
+  /** Runs some of those that wait, and gives the rest back. */
+  async sip({ operations }) {
+    let left = operations;
+    const working = worker(this.#app);
+    await new Promise((resolve, reject) => {
+      body = () => --left === 0 && resolve();
+      working.start().catch(reject);
+    });
+    const peak = peakMemory();
+    await working.stop();
+    return peak;
+  }
+
+  peakMemory() {
+    return peakMemory();
+  }
+
+  async latency({ count }) {
+    let started;
+    body = () => started();
+    const working = worker(this.#app);
+    await working.start();
+    const stub = this.#app.tasks(Bench);
+    const figures = await latencies(count, (i, stamp) => {
+      started = stamp;
+      return stub.plain(i);
+    });
+    await working.stop();
+    return figures;
+  }
+
+  async burst({ mode, ...size }) {
+    const played = new Burst(size);
+    body = async (key, event) => {
+      const end = played.start(key, event);
+      await sleep(BODY);
+      end();
+    };
+    const working = worker(this.#app);
+    await working.start();
+    const stub = this.#app.tasks(Bench);
+    await played.enqueue(async (key, event) => (await stub[mode](key, event)).status === 'enqueued');
+    await played.quiet(() => working.running === 0);
+    await working.stop();
+    return played.read(mode === 'coalesce');
+  }
+
+  async close() {
+    await this.#app?.close();
+  }
+}

@@ -1,0 +1,55 @@
+// Enqueue and work: what a pass puts into the queue, the next one takes. All sides take turns in every round.
+import { QUEUE } from '../books.js';
+
+const STEPS = {
+  plain: [
+    { row: 'enqueue, plain', step: 'enqueue', ready: 1 },
+    { row: 'work, plain', step: 'work', ready: 0 },
+  ],
+  unique: [
+    { row: 'enqueue, unique', step: 'enqueue', ready: 1 },
+    { row: 'enqueue, duplicates', step: 'duplicates', ready: 1 },
+    { row: 'work, unique', step: 'work', ready: 0 },
+  ],
+};
+
+/** The floor's messages are copies of solotask's: it gets one to look at. */
+export async function teach({ sides, numbers }, method) {
+  const { ours, floor } = sides;
+  if (floor === undefined) return;
+  const number = numbers.take(1);
+  await ours.child.call('enqueue', { method, first: number, operations: 1 });
+  await floor.child.call('learn', { method, number });
+}
+
+/** One pass of a side; fails unless the queue then holds exactly what it should. */
+async function pass({ books }, side, { row, step, ready }, args) {
+  const figures = await side.child.call(step, args);
+  const expected = ready * args.operations;
+  if (side.queue !== undefined) await books.expect(side.queue, expected, row);
+  else {
+    const found = await side.child.call('ready');
+    if (found !== expected) throw new Error(`${row}: ${side.label} has ${found} jobs, and not ${expected}`);
+  }
+  return figures;
+}
+
+async function play(bench, method, side, record) {
+  const operations = side.slow ? bench.sizes.celery : bench.sizes.operations;
+  const args = { method, first: bench.numbers.take(operations), operations };
+  for (const step of STEPS[method]) {
+    if (side.slow && step.step === 'duplicates') continue;
+    record(step.row, side.label, await pass(bench, side, step, args));
+  }
+}
+
+const suite = (method) => async (bench) => {
+  await bench.books.purge(QUEUE);
+  await teach(bench, method);
+  await bench.rounds(`enqueue and work, ${method}`, async ({ turns, record }) => {
+    for (const side of turns(Object.values(bench.sides))) await play(bench, method, side, record);
+  });
+};
+
+export const plain = suite('plain');
+export const unique = suite('unique');
