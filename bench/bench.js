@@ -1,4 +1,5 @@
 // One run: the processes of the sides, the rounds, and what they have measured.
+import { performance } from 'node:perf_hooks';
 import { Books } from './books.js';
 import { Child } from './child.js';
 import { sizesFor } from './rows.js';
@@ -74,13 +75,14 @@ export class Bench {
    */
   async rounds(name, play) {
     this.say(`${name}: `);
+    const begin = performance.now();
     for (let round = 0; round <= this.#options.rounds; round++) {
       const turns = (entries) => entries.map((_, i) => entries[(i + round) % entries.length]);
       const record = (row, label, sample) => this.record(row, label, round === 0 ? [] : [sample]);
       await play({ turns, record });
       this.say(round === 0 ? 'warm' : ` ${round}`);
     }
-    this.say('\n');
+    this.say(`, ${((performance.now() - begin) / 1000).toFixed(0)} s\n`);
   }
 
   /** Adds figures of a series to a row, if that is wanted. */

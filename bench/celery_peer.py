@@ -91,12 +91,16 @@ def work(first, operations):
         os.remove(path)
     options = ["-c", str(PROCESSES), "-Q", QUEUE, "-l", "ERROR", "--without-gossip", "--without-mingle"]
     command = [sys.executable, "-W", "ignore", "-m", "celery", "-A", "celery_peer", "worker", *options]
-    worker = subprocess.Popen(command, cwd=os.path.dirname(os.path.abspath(__file__)), stdout=subprocess.DEVNULL)
-    try:
-        wait_for_lines(path, operations, worker)
-    finally:
-        worker.terminate()
-        worker.wait()
+    with open(path + ".log", "w+") as log:
+        worker = subprocess.Popen(command, cwd=os.path.dirname(os.path.abspath(__file__)), stdout=log, stderr=log)
+        try:
+            wait_for_lines(path, operations, worker)
+        except RuntimeError as error:
+            log.seek(0)
+            raise RuntimeError(f"{error}: {log.read()[-2000:]}") from error
+        finally:
+            worker.terminate()
+            worker.wait()
     with open(path) as file:
         lines = [line.split() for line in file]
     if sorted(int(i) for i, _ in lines) != list(range(first, first + operations)):

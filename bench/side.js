@@ -1,7 +1,7 @@
 // One side of the comparison, in a process of its own, so that no other side's garbage, compiled code or listeners are
 // in what is measured. It does what the benchmark asks for, one thing after the other.
-const name = String(process.argv[2]);
-const { Side } = await import(`./sides/${name}.js`);
+const sideName = String(process.argv[2]);
+const { Side } = await import(`./sides/${sideName}.js`);
 const side = new Side();
 
 async function answer({ id, method, args }) {

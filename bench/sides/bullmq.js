@@ -1,8 +1,8 @@
 // The rows as BullMQ does them: a queue and a worker on the Redis that holds solotask's locks.
-import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as turn } from 'node:timers/promises';
 import { Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
-import { BODY, Burst } from '../burst.js';
+import { callBurst, Runs } from '../burst.js';
 import { latencies } from '../latency.js';
 import { CONCURRENCY, pool, Tally, time } from '../measure.js';
 
@@ -20,6 +20,8 @@ export class Side {
   #url;
   #queue;
   #clients = [];
+  #working;
+  #runs;
 
   #connect() {
     const client = new Redis(this.#url, { maxRetriesPerRequest: null });
@@ -94,24 +96,27 @@ export class Side {
     return figures;
   }
 
-  async burst({ mode, ...size }) {
-    const played = new Burst(size);
-    const { worker, counts } = await this.#worker(async ({ data }) => {
-      const end = played.start(data.key);
-      await sleep(BODY);
-      end();
-    });
-    const keepLastIfActive = mode === 'coalesce';
+  callBurst({ mode, ...size }) {
+    const active = mode === 'coalesce' ? { keepLastIfActive: true } : {};
     const ids = new Set();
-    await played.enqueue(async (key, event) => {
-      const deduplication = { id: `bench:${key}`, ...(keepLastIfActive ? { keepLastIfActive } : {}) };
-      const { id } = await this.#queue.add(mode, { key, event }, { ...OPTIONS, deduplication });
-      return newcomer(ids, id);
+    return callBurst(size, async (key, event) => {
+      const options = { ...OPTIONS, deduplication: { id: `bench:${key}`, ...active } };
+      return newcomer(ids, (await this.#queue.add(mode, { key, event }, options)).id);
     });
-    await played.quiet(() => counts.failed !== undefined || counts.completed === played.runs);
+  }
+
+  /** Works until `endBurst`. */
+  async workBurst(size) {
+    this.#runs = new Runs(size);
+    this.#working = await this.#worker(({ data }) => this.#runs.run(data.key));
+  }
+
+  async endBurst({ expected }) {
+    const { worker, counts } = this.#working;
+    await this.#runs.quiet(expected, () => counts.failed !== undefined || counts.completed === this.#runs.count);
     await worker.close();
     if (counts.failed !== undefined) throw counts.failed;
-    return played.read(keepLastIfActive);
+    return this.#runs.read();
   }
 
   async close() {

@@ -1,7 +1,7 @@
 // The rows as solotask does them: an app, its producer and its worker, nothing left out.
-import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as turn } from 'node:timers/promises';
 import { createApp, Task } from '../../dist/lib/index.js';
-import { BODY, Burst } from '../burst.js';
+import { callBurst, Runs } from '../burst.js';
 import { latencies } from '../latency.js';
 import { CONCURRENCY, peakMemory, pool, Tally, time } from '../measure.js';
 
@@ -42,6 +42,8 @@ const worker = (app) => app.worker({ queues: [QUEUE], concurrency: CONCURRENCY }
 
 export class Side {
   #app;
+  #worker;
+  #runs;
 
   async open({ amqpUrl, redisUrl }) {
     this.#app = createApp({ broker: amqpUrl, locks: redisUrl, services: [Bench] });
@@ -109,20 +111,23 @@ export class Side {
     return figures;
   }
 
-  async burst({ mode, ...size }) {
-    const played = new Burst(size);
-    body = async (key, event) => {
-      const end = played.start(key, event);
-      await sleep(BODY);
-      end();
-    };
-    const working = worker(this.#app);
-    await working.start();
+  callBurst({ mode, ...size }) {
     const stub = this.#app.tasks(Bench);
-    await played.enqueue(async (key, event) => (await stub[mode](key, event)).status === 'enqueued');
-    await played.quiet(() => working.running === 0);
-    await working.stop();
-    return played.read(mode === 'coalesce');
+    return callBurst(size, async (key, event) => (await stub[mode](key, event)).status === 'enqueued');
+  }
+
+  /** Works until `endBurst`. */
+  async workBurst(size) {
+    this.#runs = new Runs(size);
+    body = (key) => this.#runs.run(key);
+    this.#worker = worker(this.#app);
+    await this.#worker.start();
+  }
+
+  async endBurst({ expected }) {
+    await this.#runs.quiet(expected, () => this.#worker.running === 0);
+    await this.#worker.stop();
+    return this.#runs.read();
   }
 
   async close() {

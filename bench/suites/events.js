@@ -1,5 +1,6 @@
 // Bursts of events over few keys, and single tasks on an idle system: solotask and BullMQ.
 import { QUEUE } from '../books.js';
+import { verdict } from '../burst.js';
 
 /** The same two ways on both sides: a change during the run may be missed, or is covered by one more run. */
 const MODES = [
@@ -9,20 +10,34 @@ const MODES = [
 
 const present = ({ sides }) => ['ours', 'bullmq'].filter((name) => sides[name] !== undefined);
 
+/** One burst of a side, whose worker is another process than its producer. */
+async function playBurst({ books, sizes, sides }, { mode, name, worker }) {
+  const { events, keys } = sizes;
+  await worker.call('workBurst', { keys });
+  const calls = await sides[name].child.call('callBurst', { mode, events, keys });
+  const runs = await worker.call('endBurst', { expected: calls.accepted });
+  await books.expect(QUEUE, 0, 'burst');
+  return verdict(calls, runs, mode === 'coalesce');
+}
+
 export async function burst(bench) {
-  const { events, keys } = bench.sizes;
-  const entries = MODES.flatMap(({ mode, labels }) =>
-    present(bench).map((name) => ({ mode, name, label: labels[name] })),
-  );
-  await bench.rounds(`burst of ${events.toLocaleString('en')} events`, async ({ turns, record }) => {
-    for (const { mode, name, label } of turns(entries)) {
-      const { accepted, runs, quiet } = await bench.sides[name].child.call('burst', { mode, events, keys });
-      await bench.books.expect(QUEUE, 0, 'burst');
-      record('burst, events accepted', label, accepted);
-      record('burst, runs', label, { value: runs });
-      record('burst, time to quiet', label, { value: quiet });
-    }
-  });
+  const workers = {};
+  try {
+    for (const name of present(bench)) workers[name] = await bench.start(name, {});
+    const entries = MODES.flatMap(({ mode, labels }) =>
+      present(bench).map((name) => ({ mode, name, label: labels[name], worker: workers[name] })),
+    );
+    await bench.rounds(`burst of ${bench.sizes.events.toLocaleString('en')} events`, async ({ turns, record }) => {
+      for (const entry of turns(entries)) {
+        const { accepted, runs, quiet } = await playBurst(bench, entry);
+        record('burst, events accepted', entry.label, accepted);
+        record('burst, runs', entry.label, { value: runs });
+        record('burst, time to quiet', entry.label, { value: quiet });
+      }
+    });
+  } finally {
+    await Promise.all(Object.values(workers).map((worker) => worker.end()));
+  }
 }
 
 export async function latency(bench) {
