@@ -6,10 +6,11 @@ import { sizesFor } from './rows.js';
 import { resultOf } from './statistics.js';
 import { burst, latency } from './suites/events.js';
 import { flat, memory } from './suites/growth.js';
+import { processes } from './suites/processes.js';
 import { start } from './suites/start.js';
 import { plain, unique } from './suites/throughput.js';
 
-const SUITES = { plain, unique, burst, latency, flat, memory, start };
+const SUITES = { plain, unique, burst, latency, flat, processes, memory, start };
 
 /** Numbers of tasks that no earlier run has used: Redis remembers those for ten minutes. */
 class Numbers {

@@ -39,6 +39,12 @@ export function rowsFor(operations) {
       less: true,
       checks: levels(operations).map((of) => ({ of, most: 256 })),
     },
+    {
+      name: 'work, by worker processes',
+      suite: 'processes',
+      unit: '/s',
+      checks: [{ of: '4 workers', against: '1 worker' }],
+    },
     { name: 'memory, peak', suite: 'memory', unit: 'MB', less: true, checks: [] },
     {
       name: 'start, wall time',

@@ -1,4 +1,5 @@
 // The rows as solotask does them: an app, its producer and its worker, nothing left out.
+import { performance } from 'node:perf_hooks';
 import { setImmediate as turn } from 'node:timers/promises';
 import { createApp, Task } from '../../dist/lib/index.js';
 import { callBurst, Runs } from '../burst.js';
@@ -78,6 +79,24 @@ export class Side {
     while (working.running > 0) await turn();
     await working.stop();
     return tally.read();
+  }
+
+  /** Runs what is in the queue, beside other processes: which tasks, and when the first began and the last ended, epoch ms. */
+  async drain({ first, operations }) {
+    const runs = Array.from({ length: operations }, () => 0);
+    const now = () => performance.timeOrigin + performance.now();
+    let begin;
+    let end;
+    body = (i) => {
+      begin ??= now();
+      runs[i - first] += 1;
+      end = now();
+    };
+    const working = worker(this.#app);
+    await working.start();
+    await working.drained();
+    await working.stop();
+    return { runs, begin, end };
   }
 
   /** Runs some of those that wait, and gives the rest back. */

@@ -1,7 +1,7 @@
 // How cost grows: with the keys that are held, and with the messages that wait.
 import { startRedis } from '../../tools/servers.js';
 import { QUEUE } from '../books.js';
-import { teach } from './throughput.js';
+import { fill, teach } from './throughput.js';
 
 /** A Redis for each number of keys, so that a round can take them in turns. */
 export async function flat(bench) {
@@ -43,11 +43,8 @@ async function peak(bench, use) {
 }
 
 async function wait(bench, messages) {
-  const filler = bench.sides.floor ?? bench.sides.ours;
   await bench.books.purge(QUEUE);
-  const first = bench.numbers.take(messages);
-  await filler.child.call('enqueue', { method: 'plain', first, operations: messages });
-  await bench.books.expect(QUEUE, messages, 'memory, peak');
+  await fill(bench, messages);
 }
 
 export async function memory(bench) {

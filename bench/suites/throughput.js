@@ -22,6 +22,14 @@ export async function teach({ sides, numbers }, method) {
   await floor.child.call('learn', { method, number });
 }
 
+/** Puts so many plain tasks of solotask's into the queue, by whoever is fastest. */
+export async function fill({ sides, books, numbers }, operations) {
+  const first = numbers.take(operations);
+  await (sides.floor ?? sides.ours).child.call('enqueue', { method: 'plain', first, operations });
+  await books.expect(QUEUE, operations, 'tasks that wait');
+  return { first, operations };
+}
+
 /** One pass of a side; fails unless the queue then holds exactly what it should. */
 async function pass({ books }, side, { row, step, ready }, args) {
   const figures = await side.child.call(step, args);
