@@ -53,18 +53,18 @@ export async function memory(bench) {
   const taken = Math.ceil(operations / 2);
   const row = 'memory, peak';
   const sip = (child) => child.call('sip', { operations: taken });
-  const label = (what, messages) => `${what} ${messages.toLocaleString('en')}`;
+  const label = (who, messages, what) => `${who}, ${messages.toLocaleString('en')} ${what}`;
   await teach(bench, 'plain');
   await bench.rounds('memory', async ({ record }) => {
     const args = { method: 'plain', first: bench.numbers.take(operations), operations };
-    record(row, label('producer of', operations), await peak(bench, (child) => child.call('enqueue', args)));
+    record(row, label('producer', operations, 'enqueued'), await peak(bench, (child) => child.call('enqueue', args)));
     await wait(bench, operations);
-    record(row, label('worker before', operations), await peak(bench, sip));
+    record(row, label('worker', operations, 'waiting'), await peak(bench, sip));
   });
   bench.say(`memory: enqueueing ${many.toLocaleString('en')}\n`);
   await wait(bench, many);
   await bench.rounds('memory, many waiting', async ({ record }) => {
-    record(row, label('worker before', many), await peak(bench, sip));
+    record(row, label('worker', many, 'waiting'), await peak(bench, sip));
   });
   await bench.books.purge(QUEUE);
 }
