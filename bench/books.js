@@ -34,14 +34,16 @@ export class Books {
 
   /** Takes along what the benchmark has left in servers that live on. */
   async close() {
-    if (this.#redis === undefined) return;
+    const redis = this.#redis;
+    this.#redis = undefined;
+    if (redis === undefined) return;
     for (const queue of [QUEUE, `${QUEUE}.dead`, CELERY_QUEUE]) await this.#channel.deleteQueue(queue);
     await this.#connection.close();
     for (const match of KEYS) {
-      for await (const keys of this.#redis.scanStream({ match, count: 1000 })) {
-        if (keys.length > 0) await this.#redis.unlink(keys);
+      for await (const keys of redis.scanStream({ match, count: 1000 })) {
+        if (keys.length > 0) await redis.unlink(keys);
       }
     }
-    await this.#redis.quit();
+    await redis.quit();
   }
 }

@@ -3,6 +3,9 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
+/** ms; a million messages take a while. */
+const PATIENCE = 600_000;
+const CLOSING = 15_000;
 const SCRIPT = fileURLToPath(new URL('side.js', import.meta.url));
 
 export class Child {
@@ -21,33 +24,40 @@ export class Child {
     this.#process.once('exit', (code, signal) => this.#lost(`${name} ended with ${code ?? signal}`));
   }
 
-  /** Asks it to do something; rejects when that fails. */
-  call(method, args) {
+  /** Asks it to do something; rejects when that fails, or when a task is waited for that does not come. */
+  async call(method, args, patience = PATIENCE) {
     const id = ++this.#asked;
-    return new Promise((resolve, reject) => {
-      this.#open.set(id, { resolve, reject });
-      if (this.#process.connected) this.#process.send({ id, method, args });
-      else this.#lost(`${this.name} is gone`);
-    });
+    const answer = new Promise((resolve, reject) => this.#open.set(id, { resolve, reject }));
+    const text = `no end of '${method}' within ${patience / 1000} s; was a task lost?`;
+    const timer = setTimeout(() => this.#hear({ id, error: text }), patience);
+    if (this.#process.connected) this.#process.send({ id, method, args });
+    else this.#lost(`${this.name} is gone`);
+    try {
+      return await answer;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** Closes what it has open, and ends it. */
   async end() {
     if (!this.#process.connected) return;
     const gone = once(this.#process, 'exit');
+    const impatience = setTimeout(() => this.#process.kill('SIGKILL'), 2 * CLOSING);
     try {
-      await this.call('close');
+      await this.call('close', undefined, CLOSING);
     } finally {
-      this.#process.disconnect();
+      if (this.#process.connected) this.#process.disconnect();
       await gone;
+      clearTimeout(impatience);
     }
   }
 
   #hear({ id, result, error }) {
-    const { resolve, reject } = this.#open.get(id);
+    const waiting = this.#open.get(id);
     this.#open.delete(id);
-    if (error === undefined) resolve(result);
-    else reject(new Error(`${this.name}: ${error}`));
+    if (error === undefined) waiting?.resolve(result);
+    else waiting?.reject(new Error(`${this.name}: ${error}`));
   }
 
   #lost(why) {

@@ -26,13 +26,14 @@ async function measure(options, rows) {
   try {
     await bench.open();
     const results = await bench.play();
+    await bench.close();
     return { about: machine(options, bench, sides), rows: results };
+  } catch (error) {
+    // What follows from it is not what is to be told.
+    await bench.close().catch(() => {});
+    throw error;
   } finally {
-    try {
-      await bench.close();
-    } finally {
-      await servers.stop();
-    }
+    await servers.stop();
   }
 }
 
