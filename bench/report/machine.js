@@ -1,6 +1,9 @@
 // What the figures were measured on.
 import { readFileSync } from 'node:fs';
-import { availableParallelism, cpus } from 'node:os';
+import { availableParallelism, cpus, loadavg } from 'node:os';
+
+/** Of the last minute, before anything was started. */
+const LOAD = loadavg()[0];
 
 const bullmq = () => {
   const file = new URL('../node_modules/bullmq/package.json', import.meta.url);
@@ -19,6 +22,7 @@ export function machine({ operations, rounds, bareFloor }, { books }, sides) {
     versions: { Node: process.versions.node, ...books.versions, ...peers },
     operations,
     rounds,
+    load: LOAD,
     floor: bareFloor ? 'body alone' : "solotask's message",
   };
 }

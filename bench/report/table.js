@@ -17,10 +17,11 @@ export function bar(share) {
 const plural = (number, word) => `${number} ${word}${number === 1 ? '' : 's'}`;
 
 /** What the results were measured on, in one line. */
-export function caption({ cpu, cores, versions, operations, rounds, date }) {
+export function caption({ cpu, cores, versions, operations, rounds, load, date }) {
   const parts = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   const size = `${operations.toLocaleString('en')} operations, medians of ${plural(rounds, 'round')}`;
-  return `${date}, ${cpu}, ${plural(cores, 'core')}; ${parts.join(', ')}; ${size}`;
+  const busy = load === undefined ? '' : `, load ${load.toFixed(1)} before`;
+  return `${date}, ${cpu}, ${plural(cores, 'core')}${busy}; ${parts.join(', ')}; ${size}`;
 }
 
 function seriesLines({ unit, series }) {
