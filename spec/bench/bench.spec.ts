@@ -1,41 +1,23 @@
 import { expect } from 'chai';
-import { ROOT, runNode, type Ended } from '../support/doc-examples.js';
-import { testAmqpUrl, testRedisUrl } from '../support/servers.js';
-
-/** What `--json -` prints. */
-interface Measured {
-  readonly rows: readonly { name: string; series: Record<string, { values: number[] }>; checks: object[] }[];
-}
-
-/** Small: that all rows work and their counts are right, not how fast they are. */
-const SMALL = ['--operations', '40', '--rounds', '1', '--sides', 'ours,floor'];
-
-const bench = (...args: string[]): Promise<Ended> =>
-  runNode(['--no-warnings', 'bench/main.js', ...args], ROOT, { AMQP_URL: testAmqpUrl(), REDIS_URL: testRedisUrl() });
-
-/** The rows that it listed. */
-const listed = async (...args: string[]): Promise<string[]> =>
-  (await bench('--rows', ...args)).output.trim().split('\n');
+import { bench, listed, played } from '../support/bench.js';
 
 describe('npm run bench', () => {
-  it('plays all rows, of which each asserts its counts', async () => {
-    const { code, output } = await bench(...SMALL, '--json', '-', '--chart', '/dev/null');
-    expect(code, output).to.equal(0);
-    const { rows } = JSON.parse(output.slice(output.indexOf('{\n'), output.lastIndexOf('}\n') + 1)) as Measured;
-    expect(rows.map(({ name }) => name)).to.deep.equal(await listed());
-    for (const { name, series } of rows) {
-      const figures = Object.values(series).flatMap(({ values }) => values);
-      expect(figures, name).to.have.length.above(0);
-      expect(Math.min(...figures), name).to.be.above(0);
+  it('plays its main rows on solotask and on the floor', async () => {
+    const rows = await played('--quick');
+    expect(rows).to.have.length(5);
+    for (const { name, series, checks } of rows) {
+      expect(series, name).to.have.all.keys('solotask', 'floor');
+      expect(checks, name).to.have.length(1);
     }
-    const [plain] = rows;
-    expect(plain).to.have.property('series').that.has.all.keys('solotask', 'floor');
-    expect(plain?.checks).to.have.length(1);
   }).timeout(60_000);
 
-  it('plays five rows in its short form, and those that are asked for', async () => {
-    expect(await listed('--quick')).to.have.length(5);
+  it('plays bursts and single tasks', async () => {
+    expect(await played('--only', 'burst', '--only', 'idle')).to.have.length(5);
+  }).timeout(60_000);
+
+  it('plays the rows that are asked for', async () => {
     expect(await listed('--only', 'idle')).to.deep.equal(['latency, idle, p50', 'latency, idle, p99']);
+    expect(await listed('--quick')).to.have.length.below((await listed()).length);
   });
 
   it('says what it does not know', async () => {
