@@ -3,11 +3,15 @@
 `{"n": 1, "do": "send", ...}` is answered by `{"n": 1, "value": ...}` or `{"n": 1, "error": {"type": ..., "message": ...}}`.
 """
 import json
+import os
 import sys
 from datetime import datetime, timedelta
+from importlib import import_module
 
 from celery.result import AsyncResult
-from tasks import app
+
+module = import_module(os.environ.get("SPEC_MODULE", "tasks"))
+app = module.app
 
 
 def moment(text):
@@ -82,6 +86,7 @@ def utc(seconds=0, naive=True):
 
 
 COMMANDS = {f.__name__: f for f in (send, call, chain, declare, get, state, inspect, broadcast, utc)}
+COMMANDS.update(getattr(module, "COMMANDS", {}))
 
 
 def answer(line):

@@ -1,0 +1,93 @@
+"""Unique tasks for the specs, by samples/celery: their bodies tell Redis what they run with, and wait for a token."""
+import json
+import os
+import sys
+from pathlib import Path
+
+import redis
+from celery import Celery
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "samples" / "celery"))
+from solotask_celery import UniqueTask, install  # noqa: E402
+
+REDIS = os.environ["SPEC_REDIS"]
+QUEUE = os.environ["SPEC_QUEUE"]
+
+app = Celery("spec", broker=os.environ["SPEC_BROKER"], backend=REDIS)
+app.conf.update(task_default_queue=QUEUE, worker_prefetch_multiplier=1, broker_connection_retry_on_startup=True)
+locks = install(app, redis=REDIS, namespace=os.environ["SPEC_NAMESPACE"])
+book = redis.Redis.from_url(REDIS)
+
+
+class Told(UniqueTask):
+    """Short leases, so that specs which kill a worker do not wait for long."""
+
+    abstract = True
+    lock_lease = 2.0
+
+
+def tell(event, task, *args):
+    """One line of the spec's book."""
+    line = {"by": "python", "event": event, "id": task.request.id, "args": args, "fence": task.fence}
+    book.rpush(f"spec:{QUEUE}:told", json.dumps(line))
+
+
+def gate(task, *args):
+    """A body: tells of its begin, waits for a token while it has its lease, tells of its end."""
+    tell("begin", task, *args)
+    while not book.blpop(f"spec:{QUEUE}:gate", timeout=1):
+        if task.lease_lost.is_set():
+            return tell("lost", task, *args)
+    tell("end", task, *args)
+    return list(args)
+
+
+@app.task(base=Told, bind=True, name="loans.discard", unique="loan:<loan_id>")
+def discard(self, loan_id, rate=None):
+    return gate(self, loan_id, rate)
+
+
+@app.task(base=Told, bind=True, name="loans.coalesce", unique="loan:<loan_id>", on_duplicate="coalesce")
+def coalesce(self, loan_id, rate=None):
+    return gate(self, loan_id, rate)
+
+
+@app.task(base=Told, bind=True, name="loans.compute", should_compute="loan:<loan_id>")
+def compute(self, loan_id, rate=None):
+    return gate(self, loan_id, rate)
+
+
+@app.task(base=Told, bind=True, name="loans.failing", unique="loan:<loan_id>", max_retries=1)
+def failing(self, loan_id, rate=None):
+    gate(self, loan_id, rate)
+    if self.request.retries == 0:
+        raise self.retry(countdown=rate or 0)
+    raise ValueError("no such loan")
+
+
+# Where it runs, nobody knows it.
+if os.environ.get("SPEC_UNKNOWN"):
+    app.tasks.unregister("loans.discard")
+
+
+def key(template, names, args):
+    """The key of arguments with these names."""
+    from inspect import Parameter, Signature
+
+    from solotask_celery.keys import Key
+
+    parameters = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names]
+    return Key(template, Signature(parameters), "spec")(args, {})
+
+
+def enqueue(task, args=None, options=None):
+    """A unique task; gives what its caller is told."""
+    result = app.tasks[task].apply_async(args, **(options or {}))
+    return {"id": result.id, "status": result.receipt}
+
+
+def revoke(id):
+    app.control.revoke(id)
+
+
+COMMANDS = {f.__name__: f for f in (key, enqueue, revoke)}
