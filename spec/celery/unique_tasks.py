@@ -35,7 +35,7 @@ def tell(event, task, *args):
 def gate(task, *args):
     """A body: tells of its begin, waits for a token while it has its lease, tells of its end."""
     tell("begin", task, *args)
-    while not book.blpop(f"spec:{QUEUE}:gate", timeout=1):
+    while not book.blpop(f"spec:{QUEUE}:gate:{args[0]}", timeout=1):
         if task.lease_lost.is_set():
             return tell("lost", task, *args)
     tell("end", task, *args)

@@ -255,7 +255,8 @@ class Call:
         headers = {
             **self.headers,
             **half.lock_headers(key, mode, fence),
-            'enqueued_at': half.now_ms(),
+            # A double: py-amqp writes an integer of this size with a tag that amqplib cannot read.
+            'enqueued_at': float(half.now_ms()),
             'attempt': self.options.get('retries', 0) + 1,
         }
         if self.expires:
