@@ -2,6 +2,8 @@
 import json
 import os
 import sys
+from datetime import datetime
+from inspect import Parameter, Signature
 from pathlib import Path
 
 import redis
@@ -9,6 +11,7 @@ from celery import Celery
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "samples" / "celery"))
 from solotask_celery import UniqueTask, install  # noqa: E402
+from solotask_celery.keys import Key  # noqa: E402
 
 REDIS = os.environ["SPEC_REDIS"]
 QUEUE = os.environ["SPEC_QUEUE"]
@@ -72,12 +75,16 @@ if os.environ.get("SPEC_UNKNOWN"):
 
 def key(template, names, args):
     """The key of arguments with these names."""
-    from inspect import Parameter, Signature
-
-    from solotask_celery.keys import Key
-
     parameters = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names]
     return Key(template, Signature(parameters), "spec")(args, {})
+
+
+def float_key(text):
+    return key("n:<a>", ["a"], [float(text)])
+
+
+def moment_key(text):
+    return key("at:<a>", ["a"], [datetime.fromisoformat(text)])
 
 
 def enqueue(task, args=None, options=None):
@@ -90,4 +97,4 @@ def revoke(id):
     app.control.revoke(id)
 
 
-COMMANDS = {f.__name__: f for f in (key, enqueue, revoke)}
+COMMANDS = {f.__name__: f for f in (key, float_key, moment_key, enqueue, revoke)}
