@@ -167,3 +167,26 @@ describe("our worker on keys that Celery's producers took", () => {
     expect(ran(loan).map(({ args }) => args[1])).to.deep.equal([1, 3]);
   });
 });
+
+describe('a Celery worker whose deliveries have one body each', () => {
+  const stage = new UniqueStage();
+  before(async function () {
+    this.timeout(40_000);
+    await stage.open();
+    await stage.worker(['-P', 'threads', '-c', '2'], { SPEC_RERUNS: '0' });
+  });
+  after(() => stage.close());
+
+  it('publishes a message again for arguments that came during its run', async () => {
+    const loan = freshLoan();
+    const { id } = await stage.enqueue('loans.coalesce', [loan, 1]);
+    await stage.tells(loan, 1);
+    expect(await stage.enqueue('loans.coalesce', [loan, 2])).to.deep.equal({ id, status: 'coalesced' });
+    await stage.pass(loan);
+    expect((await stage.tells(loan, 3))[2]).to.deep.include({ event: 'begin', id, args: [loan, 2] });
+    await stage.pass(loan);
+    const { args, done } = await stage.free('loans.coalesce', loan);
+    expect([args, done?.id]).to.deep.equal([undefined, id]);
+    expect(await stage.told(loan)).to.have.length(4);
+  });
+});

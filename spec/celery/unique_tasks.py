@@ -10,7 +10,7 @@ import redis
 from celery import Celery
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "samples" / "celery"))
-from solotask_celery import UniqueTask, install  # noqa: E402
+from solotask_celery import UniqueTask, install, run  # noqa: E402
 from solotask_celery.keys import Key  # noqa: E402
 
 REDIS = os.environ["SPEC_REDIS"]
@@ -67,6 +67,10 @@ def failing(self, loan_id, rate=None):
         raise self.retry(countdown=rate or 0)
     raise ValueError("no such loan")
 
+
+# How many bodies one delivery may have, beside the first.
+if "SPEC_RERUNS" in os.environ:
+    run.MOST_RERUNS = int(os.environ["SPEC_RERUNS"])
 
 # Where it runs, nobody knows it.
 if os.environ.get("SPEC_UNKNOWN"):

@@ -225,9 +225,11 @@ class Run:
         while True:
             try:
                 return self.task.publish_copy(self)
-            except UNKNOWN as error:
+            except Exception as error:
                 logger.error('%s[%s] could not be published again: %r', self.task.name, self.owner, error)
-                if time.monotonic() + PUBLISH_TIMEOUT >= end:
+                if not isinstance(error, UNKNOWN) or time.monotonic() + PUBLISH_TIMEOUT >= end:
+                    # A key that waits for no message would keep everybody out.
+                    insist(lambda: self.locks.abandon(self.record, self.owner, self.fence))
                     raise
 
 

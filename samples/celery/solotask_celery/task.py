@@ -223,6 +223,7 @@ class Call:
         self.id = task_id or uuid()
         self.deadline = time.monotonic() + half.PUBLISH_TIMEOUT
         self.options = dict(options)
+        self.options.pop('task_id', None)
         eta = moment(options.get('countdown') or options.get('eta'))
         self.delay = max(0.0, (eta - datetime.now(timezone.utc)).total_seconds()) if eta else 0.0
         expires = self.options.pop('expires', None)
