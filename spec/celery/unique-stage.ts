@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import { systemClock } from '../../lib/clock.js';
 import type { Guard } from '../../lib/guard.js';
 import { createRedlockGuard } from '../../lib/guards/redlock.js';
-import { CeleryPeer, CeleryWorker } from '../support/celery.js';
+import { CeleryPeer, CeleryWorker, type CeleryOptions } from '../support/celery.js';
 import { eventually } from '../support/eventually.js';
 import { testAmqpUrl, testRedisUrl, uniqueName } from '../support/servers.js';
 
@@ -61,15 +61,26 @@ export class UniqueStage {
   readonly queue = uniqueName('queue');
   readonly redis = new Redis(testRedisUrl(), { lazyConnect: true });
   readonly guard: Guard = createRedlockGuard({ nodes: [this.redis], clock: systemClock });
-  readonly #env = { SPEC_NAMESPACE: NAMESPACE, SPEC_MODULE: 'unique_tasks' };
+  readonly #module: string;
   #peer: CeleryPeer | undefined;
   readonly #apps: App[] = [];
   readonly #workers: CeleryWorker[] = [];
 
+  /** `module`: the Python file with the app. */
+  constructor(module = 'unique_tasks') {
+    this.#module = module;
+  }
+
+  /** Of a Python process that belongs here. */
+  options(env: Readonly<Record<string, string>> = {}): CeleryOptions & { module: string } {
+    const own = { SPEC_NAMESPACE: NAMESPACE, SPEC_MODULE: this.#module };
+    return { queue: this.queue, module: this.#module, env: { ...own, ...env } };
+  }
+
   async open(): Promise<void> {
     await this.guard.connect(10_000);
     await this.redis.connect();
-    this.#peer = new CeleryPeer({ queue: this.queue, env: this.#env });
+    this.#peer = new CeleryPeer(this.options());
     await this.peer.ask('declare', { queue: this.queue });
   }
 
@@ -96,16 +107,15 @@ export class UniqueStage {
 
   /** A Celery worker of the unique tasks, ready. */
   async worker(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<CeleryWorker> {
-    const options = { queue: this.queue, module: 'unique_tasks', args, env: { ...this.#env, ...env } };
-    const worker = new CeleryWorker(options);
+    const worker = new CeleryWorker({ ...this.options(env), args });
     this.#workers.push(worker);
     await worker.ready();
     return worker;
   }
 
   /** An enqueue by Python. */
-  enqueue(task: string, args: readonly unknown[], options = {}): Promise<PythonReceipt> {
-    return this.peer.ask<PythonReceipt>('enqueue', { task, args, options });
+  enqueue(task: string, args: readonly unknown[], options?: object): Promise<PythonReceipt> {
+    return this.peer.ask<PythonReceipt>('enqueue', { task, args, ...(options === undefined ? {} : { options }) });
   }
 
   /** What Python's bodies told of a loan. */
