@@ -12,7 +12,7 @@ describe("Python's side of the lock space while Redis is away", () => {
     const env = { SPEC_NAMESPACE: 'outage', SPEC_MODULE: 'unique_tasks' };
     const options = { queue, redis: server.url, module: 'unique_tasks', env };
     const peer = new CeleryPeer(options);
-    const worker = new CeleryWorker({ ...options, args: ['-P', 'threads', '-c', '2'] });
+    let worker: CeleryWorker | undefined;
     const book = new Redis(server.url, { lazyConnect: true, retryStrategy: () => 100 });
     book.on('error', () => {});
     const broker = await amqplib.connect(testAmqpUrl());
@@ -25,8 +25,9 @@ describe("Python's side of the lock space while Redis is away", () => {
       expect(refused).to.have.property('type', 'LockUnavailable');
       expect((await channel.checkQueue(queue)).messageCount).to.equal(1);
 
-      await worker.ready();
-      await eventually(() => expect(worker.log).to.include('goes back: Redis gives no answer'), { timeout: 15_000 });
+      const late = (worker = new CeleryWorker({ ...options, args: ['-P', 'threads', '-c', '2'] }));
+      await late.ready();
+      await eventually(() => expect(late.log).to.include('goes back: Redis gives no answer'), { timeout: 15_000 });
       await server.restart();
       await book.connect().catch(() => {});
       await book.rpush(`spec:${queue}:gate:1`, 'go');
@@ -38,7 +39,7 @@ describe("Python's side of the lock space while Redis is away", () => {
         { timeout: 15_000 },
       );
     } finally {
-      await worker.end();
+      await worker?.end();
       await peer.close();
       book.disconnect();
       await broker.close();

@@ -112,6 +112,16 @@ describe("Celery's worker in the lock space", () => {
     await stage.guard.release(record, other, { seq: 0, dead: false });
   });
 
+  it('lets a key go when no queue takes the message', async () => {
+    const loan = freshLoan();
+    const refused = stage.peer.ask('enqueue_nowhere', { task: 'loans.discard', args: [loan] });
+    expect(await refused.catch((error: unknown) => error)).to.have.property('type', 'ChannelError');
+    await stage.free('loans.discard', loan, 100);
+    expect(await app.tasks(Loans).discard(loan)).to.include({ status: 'enqueued' });
+    await stage.pass(loan);
+    await stage.tells(loan, 2);
+  });
+
   it('lets the worker alone decide on the key of a task that is declared so', async () => {
     const loan = freshLoan();
     const first = await stage.enqueue('loans.compute', [loan]);

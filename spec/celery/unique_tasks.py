@@ -8,6 +8,7 @@ from pathlib import Path
 
 import redis
 from celery import Celery
+from kombu import Queue
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "samples" / "celery"))
 from solotask_celery import UniqueTask, install, run  # noqa: E402
@@ -97,8 +98,14 @@ def enqueue(task, args=None, options=None):
     return {"id": result.id, "status": result.receipt}
 
 
+def enqueue_nowhere(task, args):
+    """To a queue that is not there, and that nobody declares."""
+    app.amqp.queues.add(Queue("nowhere", no_declare=True))
+    return enqueue(task, args, {"queue": "nowhere"})
+
+
 def revoke(id):
     app.control.revoke(id)
 
 
-COMMANDS = {f.__name__: f for f in (key, float_key, moment_key, enqueue, revoke)}
+COMMANDS = {f.__name__: f for f in (key, float_key, moment_key, enqueue, enqueue_nowhere, revoke)}

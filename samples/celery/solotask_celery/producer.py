@@ -95,12 +95,12 @@ def publish(producer, send, deadline, still_publishing=lambda: None):
         try:
             reach(producer, deadline)
             return send(fresh_copy(), max(1, deadline - time.monotonic()))
-        except UNKNOWN:
+        except Exception as error:
             # A late confirm on the old channel would count for the next message.
             producer.connection.collect()
             producer.revive(producer.connection)
             pause = backoff(round_, 0.05, 1)
-            if time.monotonic() + pause >= deadline:
+            if not isinstance(error, UNKNOWN) or time.monotonic() + pause >= deadline:
                 raise
         still_publishing()
         time.sleep(pause)

@@ -1,5 +1,6 @@
 """The worker's half: a delivery gets its key before the body begins, and gives it up after the result is stored."""
 import random
+import re
 import threading
 import time
 from uuid import uuid4
@@ -41,10 +42,10 @@ class Run:
         self.task, self.request, self.args, self.kwargs = task, request, args, kwargs
         self.locks = task.locks
         self.owner = request.id
-        self.key = request.get('lock_key')
-        self.mode = request.get('lock_mode')
-        self.seq = int(request.get('lock_fence') or 0)
-        if not self.key:
+        self.key, self.mode = request.get('lock_key'), request.get('lock_mode')
+        fence = str(request.get('lock_fence') or '')
+        self.seq = int(fence) if re.fullmatch(r'[0-9]{1,16}', fence) else 0
+        if not self.key or self.mode not in ('enqueue', 'worker'):
             # From a producer that knows nothing of keys: computed here, once, and it travels from then on.
             self.key, self.mode, self.seq = task.key_of(args, kwargs), task.lock_mode, 0
         self.record = self.locks.record(task.name, self.key)
@@ -52,6 +53,8 @@ class Run:
         self.nonce = uuid4().hex[:8]
         self.state = 'claiming'
         self.reruns = 0
+        # It runs with other arguments than its message brought.
+        self.newer = False
         self.lost = threading.Event()
         self.lease = None
         self._began = time.monotonic()
@@ -190,7 +193,7 @@ class Run:
         if kept is not None and kept[0] > self.seq:
             if not self.seq:
                 self.mode = 'worker'
-            self.seq = kept[0]
+            self.seq, self.newer = kept[0], True
             self.args, self.kwargs = loads(kept[1])
         return True
 

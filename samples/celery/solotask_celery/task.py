@@ -204,7 +204,7 @@ class UniqueTask(Task):
         if run.state != 'held' and not run.hold(call.delay):
             raise Reject(f'{self.name}[{run.owner}]: the key was lost before its retry', requeue=True)
         call.expires = None
-        if run.reruns or run.seq > int(self.request.get('lock_fence') or 0):
+        if run.newer:
             call.args, call.kwargs = run.args, run.kwargs
         return call.publish(channel, run.seq, (run.key, run.mode))
 
@@ -265,7 +265,7 @@ class Call:
             headers['expires'] = self.expires.isoformat()
 
         def send(copy, timeout):
-            options = dict(self.options, expires=None, retry=False, timeout=timeout)
+            options = dict(self.options, expires=None, retry=False, mandatory=True, timeout=timeout)
             return super(UniqueTask, self.task).apply_async(
                 self.args, self.kwargs, task_id=self.id, producer=channel, headers=dict(headers, copy=copy), **options
             )
