@@ -105,7 +105,10 @@ class UniqueTask(Task):
             run.finish(dead=True)
             raise
         except Reject as rejection:
-            run.abandon() if rejection.requeue else run.finish(dead=True)
+            if rejection.requeue:
+                run.abandon()
+            else:
+                run.finish(dead=True)
             raise
         except Ignore:
             run.finish()
