@@ -73,7 +73,8 @@ def check_key(key, where):
     except UnicodeEncodeError:
         raise UniqueKeyError(f'{where}: the key is no well-formed Unicode: {text!r}') from None
     if size > MAX_KEY_BYTES:
-        raise UniqueKeyError(f'{where}: the key has {size} bytes, at most {MAX_KEY_BYTES} are taken; hash it in a function')
+        text = f'the key has {size} bytes, at most {MAX_KEY_BYTES} are taken; hash it in a function'
+        raise UniqueKeyError(f'{where}: {text}')
     return text
 
 
@@ -131,7 +132,7 @@ class Key:
         if found is None and not parameters:
             raise ImproperlyConfigured(f'{self.where}: no parameter carries <{path}>')
         if found is not None and found.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
-            raise ImproperlyConfigured(f'{self.where}: <{path}> is a list or a dict of arguments; a key needs one value')
+            raise ImproperlyConfigured(f'{self.where}: <{path}> is a list or a dict; a key needs one value')
 
     def _render(self, part, arguments):
         path, steps, tail, stop = part
@@ -148,7 +149,7 @@ class Key:
         else:
             objects = [each for each in arguments.values() if isinstance(each, Mapping)]
             if len(objects) != 1:
-                raise UniqueKeyError(f'{self.where}: <{path}> is no parameter, and there is not exactly one dict to look in')
+                raise UniqueKeyError(f'{self.where}: <{path}> is no parameter, and no single dict holds it')
             value = objects[0]
         for step in steps:
             if not isinstance(value, Mapping):

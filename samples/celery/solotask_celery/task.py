@@ -145,8 +145,8 @@ class UniqueTask(Task):
         """As Celery's. The result of a duplicate is its holder's, and `result.receipt` says so: `enqueued`,
         `discarded` or `coalesced`.
 
-        Raises `LockUnavailable` and `DuplicateUndecided`, and then nothing was published; `UniqueKeyError` for arguments
-        that give no key; kombu's `OperationalError` when the broker did not say whether it has the message.
+        Raises `LockUnavailable` and `DuplicateUndecided`, and then nothing was published; `UniqueKeyError` for
+        arguments that give no key; kombu's `OperationalError` when the broker did not say whether it has the message.
         """
         if self.app.conf.task_always_eager:
             return super().apply_async(args, kwargs, task_id=task_id, producer=producer, **options)
