@@ -33,19 +33,19 @@ const CLAIMS = [
         '...freed(record, fence, undefined),\n        owner,\n        phase:',
       ],
     ],
-    ['claim-publishing', ['m = false, a = args })', 'm = false, a = false })']],
+    ['claim-publishing', ['settle()\n', "settle()\ncall('HDEL', key, 'a')\n"]],
   ),
   clause(
     'claim(publishing)',
     'a mark moves into the arguments',
     ['claims', ['const args = newest(record);\n    const taken', 'const args = record.args;\n    const taken']],
-    ['claim-publishing', ['local args = newest()', 'local args = r.a']],
+    ['claim-publishing', ['settle()\n', "call('HDEL', key, 'm')\n"]],
   ),
   clause(
     'claim(publishing)',
     'a holder with arguments of others does not expire',
     ['claims', ['expires: args === undefined ? expires : 0', 'expires']],
-    ['claim-publishing', ["expires ~= '0' and not args and expires", "expires ~= '0' and expires"]],
+    ['claim-publishing', ["expires ~= '0' and not r.a then", "expires ~= '0' then"]],
   ),
   clause(
     'mark',
@@ -57,7 +57,13 @@ const CLAIMS = [
         'claim.offer === undefined)\n        return refusal(outlive(record, claim.expires)',
       ],
     ],
-    ['claim-publishing', ["if not taker or offer == '' then", "taker = taker or 'm'\n  if offer == '' then"]],
+    [
+      'claim-publishing',
+      [
+        "if not taker() or offer == '' then",
+        "local own_taker = taker\n  function taker() return own_taker() or 'm' end\n  if offer == '' then",
+      ],
+    ],
   ),
   clause(
     'mark',
@@ -69,13 +75,13 @@ const CLAIMS = [
     'expire',
     'pending arguments take the expiry away',
     ['record', ['    expires: 0,\n});', '});']],
-    ['claim-publishing', ["fence .. ' ' .. offer, e = false })", "fence .. ' ' .. offer })"]],
+    ['prelude', ['if r.e then', 'if false then']],
   ),
   clause(
     'expire',
     'whoever is dropped moves the expiry of a waiting holder',
     ['record', ["if (record.phase !== 'queued' || record.expires === 0)", 'if (true)']],
-    ['prelude', ["if r.p == 'q' and r.e and (", 'if false and (']],
+    ['prelude', ["if r.p ~= 'q' or not r.e then", 'if true then']],
   ),
   clause(
     'claim(running)',
@@ -87,25 +93,25 @@ const CLAIMS = [
     '4, claim(running)',
     'another attempt of the same task is waited for',
     ['claims', ["record.phase === 'running' && record.nonce !== nonce", 'false']],
-    ['claim-running', ["(r.p == 'k' or (r.p == 'r' and r.n ~= nonce))", "r.p == 'k'"]],
+    ['claim-running', ["if held() and r.p == 'r' and r.n ~= nonce then", 'if false then']],
   ),
   clause(
     '4, stop',
     'the same copy stops the earlier attempt',
     ['claims', ['refusal({ ...record, stop: true }, at', 'refusal(record, at']],
-    ['claim-running', ["write({ x = '1' })", '']],
+    ['claim-running', ["call('HSET', key, 'x', '1')", '']],
   ),
   clause(
     '4, stop',
     'another copy stops nobody',
     ['claims', ["if (record.copy !== copy)\n        return refusal(record, at, 'other-copy');", '']],
-    ['claim-running', ['elseif r.c ~= copy then', 'elseif false then']],
+    ['claim-running', ['if r.c ~= copy then', 'if false then']],
   ),
   clause(
     '4, stop',
     'a stopped run renews no more',
     ['holder', [" || record.phase !== 'running' || record.stop)", " || record.phase !== 'running')"]],
-    ['keep', ["r.p == 'r' and not r.x and", "r.p == 'r' and"]],
+    ['keep', ["p == 'r' and not x and", "p == 'r' and"]],
   ),
   clause(
     'claim(running)',
@@ -117,7 +123,7 @@ const CLAIMS = [
     'claim(running)',
     'a grant moves the mark into the arguments',
     ['claims', ['const args = newest(record);\n    const running', 'const args = record.args;\n    const running']],
-    ['claim-running', ['local args = newest()', 'local args = r.a']],
+    ['claim-running', ['settle()\n', "call('HDEL', key, 'm')\n"]],
   ),
   clause(
     'claim(running)',
@@ -129,7 +135,7 @@ const CLAIMS = [
         '...freed(record, fence, undefined),\n        owner,\n        nonce',
       ],
     ],
-    ['claim-running', ['m = false, a = args }', 'm = false, a = false }']],
+    ['claim-running', ['settle()\n', "settle()\ncall('HDEL', key, 'a')\n"]],
   ),
   clause(
     'claim(running)',
@@ -144,7 +150,7 @@ const CLAIMS = [
       'claims',
       ['offer(record, { seq, args: claim.offer.args })', 'offer(record, { seq: claim.fence, args: claim.offer.args })'],
     ],
-    ['claim-running', ["text(seq) .. ' ' .. offer", "fence .. ' ' .. offer"]],
+    ['claim-running', ['take(text(seq), offer)', 'take(fence, offer)']],
   ),
   clause(
     '3, mark',
@@ -198,7 +204,7 @@ const DONE = [
     'done, run again',
     'a re-run clears it [rare]',
     ['claims', ['done: rerun && record.done?.id === owner ? undefined : record.done', 'done: record.done']],
-    ['claim-running', ["if rerun == '1' and r.d == owner then\n  changes", 'if false then\n  changes']],
+    ['claim-running', ["if rerun == '1' and r.d == owner then\n  call", 'if false then\n  call']],
   ),
   clause(
     'done, run again',
@@ -210,7 +216,7 @@ const DONE = [
     'done, run again',
     'a re-run leaves what another did',
     ['claims', ['done: rerun && record.done?.id === owner ? undefined', 'done: rerun ? undefined']],
-    ['claim-running', ["if rerun == '1' and r.d == owner then\n  changes", "if rerun == '1' then\n  changes"]],
+    ['claim-running', ["if rerun == '1' and r.d == owner then\n  call", "if rerun == '1' then\n  call"]],
   ),
   simulated(
     clause(
@@ -222,10 +228,8 @@ const DONE = [
       ],
       [
         'release',
-        [
-          "changes.d, changes.u, changes.v, changes.z = owner, fence, text(math.max(number('v'), tonumber(seq))), dead == '1' and '1'",
-          '',
-        ],
+        ["hold(now + keep, 'p', 'k', 'd', owner, 'u', fence, 'v', covered)", "hold(now + keep, 'p', 'k')"],
+        ["number('l')), 'd', owner, 'u', fence, 'v', covered)", "number('l')))"],
       ],
     ),
   ),
@@ -234,7 +238,7 @@ const DONE = [
       'done, release',
       'keeps the largest sequence',
       ['holder', ['Math.max(record.done?.seq ?? 0, seq)', 'seq']],
-      ['release', ["text(math.max(number('v'), tonumber(seq)))", 'seq']],
+      ['release', ["math.max(number('v'), seq)", 'seq']],
     ),
   ),
 ];
@@ -244,19 +248,28 @@ const FENCE = [
     'fence',
     'larger than the last',
     ['record', ['Math.max(record.fence, record.floor, carried(record))', 'Math.max(record.floor, carried(record))']],
-    ['prelude', ["return math.max(number('f'), number('l'), carried())", "return math.max(number('l'), carried())"]],
+    [
+      'prelude',
+      ["math.max(number('f'), number('l'), carried(), seq or 0)", "math.max(number('l'), carried(), seq or 0)"],
+    ],
   ),
   clause(
     'fence, floor',
     'larger than the floor: a late claim [rare]',
     ['record', ['Math.max(record.fence, record.floor, carried(record))', 'Math.max(record.fence, carried(record))']],
-    ['prelude', ["return math.max(number('f'), number('l'), carried())", "return math.max(number('f'), carried())"]],
+    [
+      'prelude',
+      ["math.max(number('f'), number('l'), carried(), seq or 0)", "math.max(number('f'), carried(), seq or 0)"],
+    ],
   ),
   clause(
     'fence',
     'larger than all arguments',
     ['record', ['Math.max(record.fence, record.floor, carried(record))', 'Math.max(record.fence, record.floor)']],
-    ['prelude', ["return math.max(number('f'), number('l'), carried())", "return math.max(number('f'), number('l'))"]],
+    [
+      'prelude',
+      ["math.max(number('f'), number('l'), carried(), seq or 0)", "math.max(number('f'), number('l'), seq or 0)"],
+    ],
   ),
   clause(
     'fence',

@@ -12,7 +12,7 @@ export const HOLDER_CLAUSES = [
         '',
       ],
     ],
-    ['keep', ["return write({ p = 'q', t = text(deadline) })\n  elseif", 'return 1\n  elseif']],
+    ['keep', ["answer = hold(deadline, 'p', 'q')\n  elseif", 'answer = 1\n  elseif']],
   ),
   clause(
     'confirm',
@@ -24,19 +24,19 @@ export const HOLDER_CLAUSES = [
         'export function confirm(record, { owner, fence }, ttl, { now }) {\n    if (!mine(record, { owner, fence }))',
       ],
     ],
-    ['keep', ['if r.o ~= owner then', 'if not mine then']],
+    ['keep', ['if o ~= owner then', 'if not mine then']],
   ),
   clause(
     'confirm',
     'leaves a run that has begun',
     ['holder', ["if (record.phase !== 'queued')\n        return ok(record);\n    return", 'return']],
-    ['keep', ["elseif r.p == 'q' then", 'else']],
+    ['keep', ["elseif p == 'q' then", 'elseif true then']],
   ),
   clause(
     'confirm',
     'the window is extended for its identity alone',
     ['holder', ["if (!mine(record, identity) || record.phase !== 'publishing')", "if (record.phase !== 'publishing')"]],
-    ['keep', ["return mine and r.p == 'p' and", "return r.p == 'p' and"]],
+    ['keep', ["mine and p == 'p' and", "p == 'p' and"]],
   ),
   clause(
     'renew',
@@ -48,7 +48,7 @@ export const HOLDER_CLAUSES = [
         "if (record.phase !== 'running' || record.stop)",
       ],
     ],
-    ['keep', ["return mine and r.p == 'r' and", "return r.p == 'r' and"]],
+    ['keep', ["answer = mine and p == 'r' and", "answer = p == 'r' and"]],
   ),
   clause(
     'renew',
@@ -63,8 +63,8 @@ export const HOLDER_CLAUSES = [
     [
       'keep',
       [
-        'function arrows.renew()',
-        "function arrows.renew()\n  if not r.o then\n    return write({ o = owner, f = fence, p = 'r', t = text(deadline) })\n  end",
+        "answer = mine and p == 'r' and",
+        "answer = not o and hold(deadline, 'o', owner, 'f', fence, 'p', 'r') or mine and p == 'r' and",
       ],
     ],
   ),
@@ -75,13 +75,13 @@ export const HOLDER_CLAUSES = [
       'holder',
       ["phase: 'queued',\n        deadline: now + ttl,\n        nonce", 'deadline: now + ttl,\n        nonce'],
     ],
-    ['keep', ["write({ p = 'q', t = text(deadline), n = false", 'write({ t = text(deadline), n = false']],
+    ['keep', ["answer = hold(deadline, 'p', 'q')\n  else\n", 'answer = hold(deadline)\n  else\n']],
   ),
   clause(
     'hold',
     'a mark moves into the arguments',
     ['holder', ['args: newest(record),\n        mark: undefined', 'args: record.args,\n        mark: undefined']],
-    ['keep', ['m = false, a = newest() })', 'm = false, a = r.a })']],
+    ['keep', ["settle()\n    call('HDEL', key, 'n'", "call('HDEL', key, 'm', 'n'"]],
   ),
   clause(
     'hold',
@@ -93,7 +93,7 @@ export const HOLDER_CLAUSES = [
         'export function hold(record, identity, ttl, { now }) {\n    if (false)',
       ],
     ],
-    ['keep', ["if mine and r.p == 'r' then", "if r.p == 'r' then"]],
+    ['keep', ["if mine and p == 'r' then", "if p == 'r' then"]],
   ),
   clause(
     'hold',
@@ -102,7 +102,7 @@ export const HOLDER_CLAUSES = [
       'holder',
       ["return record.phase === 'queued' ? ok(record) : lost(record);\n    const", 'return lost(record);\n    const'],
     ],
-    ['keep', ["return mine and r.p == 'q' and 1", 'return false']],
+    ['keep', ["answer = mine and p == 'q' and 1", 'answer = false']],
   ),
   clause(
     'release',
@@ -111,10 +111,7 @@ export const HOLDER_CLAUSES = [
       'holder',
       ["if (!mine(record, { owner, fence }) || record.phase !== 'running')", "if (record.phase !== 'running')"],
     ],
-    [
-      'release',
-      ["local mine = r.o == owner and number('f') == tonumber(fence) and r.p == 'r'", "local mine = r.p == 'r'"],
-    ],
+    ['release', ["if r.o ~= owner or r.f ~= fence or r.p ~= 'r' then", "if r.p ~= 'r' then"]],
   ),
   clause(
     'release',
@@ -132,25 +129,25 @@ export const HOLDER_CLAUSES = [
         'return lost(record);',
       ],
     ],
-    ['release', ["local repeated = r.d == owner and number('u') == tonumber(fence)", 'local repeated = false']],
+    ['release', ['local repeated = r.d == owner and r.u == fence', 'local repeated = false']],
   ),
   clause(
     'release',
     'leaves newer arguments',
     ['holder', ['!dead && (record.args?.seq ?? 0) <= seq', '!dead']],
-    ['release', ["dead == '0' and sequence('a') <= tonumber(seq)", "dead == '0'"]],
+    ['release', ["r.a and dead == '0' and sequence('a') <= seq", "r.a and dead == '0'"]],
   ),
   clause(
     'release',
     'of a dead letter leaves arguments',
     ['holder', ['!dead && (record.args?.seq ?? 0) <= seq', '(record.args?.seq ?? 0) <= seq']],
-    ['release', ["dead == '0' and sequence('a') <= tonumber(seq)", "sequence('a') <= tonumber(seq)"]],
+    ['release', ["r.a and dead == '0' and sequence('a') <= seq", "r.a and sequence('a') <= seq"]],
   ),
   clause(
     'release',
     'keeps the fence, and a raised floor',
     ['holder', ['freed(record, Math.max(fence, record.floor), covered', 'freed(record, fence, covered']],
-    ['release', ["free(math.max(number('f'), number('l')), not covered", "free(number('f'), not covered"]],
+    ['release', ["free(math.max(number('f'), number('l')),", "free(number('f'),"]],
   ),
   clause(
     'keepFor',
@@ -162,13 +159,7 @@ export const HOLDER_CLAUSES = [
     'keepFor',
     'a kept key has the fence of its run',
     ['holder', [', fence, floor: record.floor', '']],
-    [
-      'release',
-      [
-        "changes.t, changes.f, changes.l = owner, 'k', text(now + keep), r.f, r.l",
-        "changes.t = owner, 'k', text(now + keep)",
-      ],
-    ],
+    ['release', ["hold(now + keep, 'p', 'k',", "hold(now + keep, 'p', 'k', 'f', math.max(number('f'), number('l')),"]],
   ),
   clause(
     'abandon',
@@ -195,7 +186,7 @@ export const HOLDER_CLAUSES = [
     'abandon, floor',
     'raises the floor under another holder [rare]',
     ['holder', ['return { record: { ...record, floor }, answer', 'return { record, answer']],
-    ['abandon', ['return write({ l = text(floor) })', 'return 1']],
+    ['abandon', ["call('HSET', key, 'l', floor)\n", '\n']],
   ),
   clause(
     'abandon, floor',
@@ -207,7 +198,7 @@ export const HOLDER_CLAUSES = [
         'return { record: record.owner === undefined ? record : freed(record, Math.max(record.fence, floor), newest(record))',
       ],
     ],
-    ['abandon', ['return write(free(', 'return not r.o and 1 or write(free(']],
+    ['abandon', ['return free(', 'return not r.o and 1 or free(']],
   ),
   clause(
     'abandon',
@@ -219,7 +210,7 @@ export const HOLDER_CLAUSES = [
         'freed(record, Math.max(record.fence, floor), record.args)',
       ],
     ],
-    ['abandon', ['floor), newest()))', 'floor), r.a))']],
+    ['abandon', ['settle()\n', "call('HDEL', key, 'm')\n"]],
   ),
   clause(
     'abandon',
@@ -231,7 +222,7 @@ export const HOLDER_CLAUSES = [
     'expire',
     'only a record of its own is dropped',
     ['holder', ['record.owner === owner && (phase', '(phase']],
-    ['keep', ["r.o == owner and (r.p == 'p' or", "(r.p == 'p' or"]],
+    ['keep', ["o == owner and (p == 'p' or", "(p == 'p' or"]],
   ),
   clause(
     'expire',
@@ -243,12 +234,12 @@ export const HOLDER_CLAUSES = [
     'expire',
     'a record that needs the message keeps it',
     ['holder', ["return needed ? { record, answer: 'marked' } : lost(record)", 'return lost(record)']],
-    ['keep', ["return (r.o or r.a or r.d == owner) and refuse('UQMARKED', 'it must run')", 'return false']],
+    ['keep', ["(o or r.a or d == owner) and refuse('UQMARKED', 'it must run')", 'false']],
   ),
   clause(
     'run again',
     'reads a mark beside another run, not beside its own',
     ['record', ['mine(record, identity) ? record.args : newest(record)', 'newest(record)']],
-    ['claim-running', ['x = false, e = false, m = false, a = args }', 'x = false, e = false, a = args }']],
+    ['claim-running', ['settle()\n', "if sequence('m') > sequence('a') then\n  call('HSET', key, 'a', r.m)\nend\n"]],
   ),
 ].flat();

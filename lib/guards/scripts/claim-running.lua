@@ -1,4 +1,5 @@
 -- ARGV: '<call> <owner> <nonce> <fence> <copy> <seq> <expires> <strategy> <rerun> <offer>', lease (ms)
+read()
 local owner, nonce, fence, copy, seq, expires, strategy, rerun, offer =
   string.match(ARGV[1], '^%S+ (%S+) (%S+) (%d+) (%S+) (%d+) (%d+) (%S+) (%d) ?(.*)$')
 seq = tonumber(seq)
@@ -24,45 +25,39 @@ local function refuse_done(id)
   return refuse('UQDONE', id == owner and '1' or '0', r.d == id and r.z or '0', id)
 end
 
--- Only the message's own sequence may mark: a fresh one would make older arguments the newest.
-local function hand_over()
-  if not taker or offer == '' or seq <= carried() then
-    outlive(expires)
-    return refuse_held('n', '0')
-  end
-  write({ [taker] = text(seq) .. ' ' .. offer, e = false })
-  return refuse_held('n', '1')
-end
-
--- Another attempt of this very task has the key. The same copy again: its earlier attempt may not go on for ever.
-local function wait_for_own()
-  if r.p == 'k' then
-    return refuse_done(owner)
-  elseif r.c ~= copy then
-    return refuse_held('o', '0')
-  end
-  write({ x = '1' })
-  return refuse_held('s', '0')
-end
-
 if done() then
   return refuse_done(r.d)
 end
 if held() and r.o ~= owner then
-  return hand_over()
+  -- Only the message's own sequence may mark: a fresh one would make older arguments the newest.
+  if not taker() or offer == '' or seq <= carried() then
+    outlive(expires)
+    return refuse_held('n', '0')
+  end
+  take(text(seq), offer)
+  return refuse_held('n', '1')
 end
-if held() and (r.p == 'k' or (r.p == 'r' and r.n ~= nonce)) then
-  return wait_for_own()
+if held() and r.p == 'k' then
+  return refuse_done(owner)
+end
+if held() and r.p == 'r' and r.n ~= nonce then
+  -- Another attempt of this very task has the key. The same copy again: its earlier attempt may not go on for ever.
+  if r.c ~= copy then
+    return refuse_held('o', '0')
+  end
+  call('HSET', key, 'x', '1')
+  return refuse_held('s', '0')
 end
 local no = unacceptable(tonumber(fence), seq)
 if no then
   return no
 end
-local args = newest()
-local run = math.max(seq, sequence('a'), sequence('m'))
-local changes = { o = owner, n = nonce, p = 'r', f = fence, c = copy, s = run > 0 and text(run), t = text(now + ARGV[2]),
-  x = false, e = false, m = false, a = args }
-if rerun == '1' and r.d == owner then
-  changes.d, changes.u, changes.v, changes.z = false, false, false, false
+settle()
+if r.x or r.e then
+  call('HDEL', key, 'x', 'e')
 end
-return write(changes)
+if rerun == '1' and r.d == owner then
+  call('HDEL', key, 'd', 'u', 'v', 'z')
+end
+local run = math.max(seq, sequence('a'))
+return hold(now + ARGV[2], 'o', owner, 'n', nonce, 'p', 'r', 'f', fence, 'c', copy, 's', run)

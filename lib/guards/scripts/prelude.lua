@@ -3,17 +3,22 @@
 -- of the last good run: d its id, u its fence, v its seq, z it ended in the dead letters.
 -- MEMORY (ms) is written in front of this text.
 local key = KEYS[1]
-local time = redis.call('TIME')
+local call = redis.call
+local time = call('TIME')
 local micros = time[1] * 1000000 + time[2]
 local now = math.floor(micros / 1000)
 
+-- The fields that are there, once they are read; of a key that nobody uses there are none.
 local r = {}
-local names = { 'o', 'n', 'p', 'f', 't', 'c', 's', 'a', 'm', 'x', 'l', 'e', 'd', 'u', 'v', 'z' }
-for i, value in ipairs(redis.call('HMGET', key, unpack(names))) do
-  r[names[i]] = value
+
+local function read()
+  local fields = call('HGETALL', key)
+  for i = 1, #fields, 2 do
+    r[fields[i]] = fields[i + 1]
+  end
 end
 
--- Lua prints numbers with 14 digits; fences have 16.
+-- Lua prints numbers with 14 digits; fences have 16. A number given to call arrives whole.
 local function text(number)
   return string.format('%.0f', number)
 end
@@ -31,55 +36,61 @@ local function carried()
   return math.max(number('s'), sequence('a'), sequence('m'))
 end
 
-local function highest()
-  return math.max(number('f'), number('l'), carried())
-end
-
 local function held()
   return r.o and now < number('t')
 end
 
 -- A mark becomes the key's arguments when it is newer than they are.
-local function newest()
-  return sequence('m') > sequence('a') and r.m or r.a
+local function settle()
+  if not r.m then
+    return
+  end
+  if sequence('m') > sequence('a') then
+    r.a = r.m
+    call('HSET', key, 'a', r.m)
+  end
+  call('HDEL', key, 'm')
 end
 
--- changes: field -> value, or false to remove it. The key outlives its holder by MEMORY.
-local function write(changes)
-  local set, gone = {}, {}
-  for field, value in pairs(changes) do
-    if value and value ~= r[field] then
-      set[#set + 1] = field
-      set[#set + 1] = value
-    elseif not value and r[field] then
-      gone[#gone + 1] = field
-    end
-    r[field] = value
-  end
-  if #set > 0 then
-    redis.call('HSET', key, unpack(set))
-  end
-  if #gone > 0 then
-    redis.call('HDEL', key, unpack(gone))
-  end
-  redis.call('PEXPIRE', key, (held() and number('t') - now or 0) + MEMORY)
+-- Moves the deadline, beside other changes: field, value, … The key outlives its holder by MEMORY, so that whoever leaves
+-- the deadline of a holder as it is leaves the key's expiry, too.
+local function hold(deadline, ...)
+  call('HSET', key, 't', deadline, ...)
+  call('PEXPIRE', key, deadline - now + MEMORY)
+  return 1
+end
+
+-- What stays of a record without a holder: fence, args, done.
+local function free(fence, ...)
+  call('HSET', key, 'f', fence, ...)
+  call('HDEL', key, 'o', 'n', 'p', 't', 'c', 's', 'x', 'l', 'e')
+  call('PEXPIRE', key, MEMORY)
   return 1
 end
 
 -- Where a holder of another id takes offered arguments: as the key's own, or beside its run.
-local taker = ({ q = 'a', r = 'm' })[r.p]
+local function taker()
+  return r.p == 'q' and 'a' or r.p == 'r' and 'm'
+end
 
--- A waiting holder may not be dropped before anybody who leans on it.
-local function outlive(expires)
-  if r.p == 'q' and r.e and (expires == '0' or tonumber(expires) > number('e')) then
-    write({ e = expires ~= '0' and expires })
+local function take(seq, offer)
+  local field = taker()
+  r[field] = seq .. ' ' .. offer
+  call('HSET', key, field, r[field])
+  if r.e then
+    call('HDEL', key, 'e')
   end
 end
 
--- What stays of a record without a holder: fence, args, done.
-local function free(fence, args)
-  return { o = false, n = false, p = false, t = false, c = false, s = false, m = false, x = false, l = false, e = false,
-    f = text(fence), a = args }
+-- A waiting holder may not be dropped before anybody who leans on it.
+local function outlive(expires)
+  if r.p ~= 'q' or not r.e then
+    return
+  elseif expires == '0' then
+    call('HDEL', key, 'e')
+  elseif tonumber(expires) > number('e') then
+    call('HSET', key, 'e', expires)
+  end
 end
 
 -- At least two words: Redis 7 puts ERR in front of a single one.
@@ -88,7 +99,7 @@ local function refuse(...)
 end
 
 local function refuse_held(own, offered)
-  return refuse('UQHELD', r.p, r.f or '0', text(number('t') - now), text(carried()), own, offered, r.o)
+  return refuse('UQHELD', r.p, r.f or '0', number('t') - now, text(carried()), own, offered, r.o)
 end
 
 -- Why this fence cannot be accepted now, as a refusal; nil when it can. seq: of the message that shall run.
@@ -98,7 +109,7 @@ local function unacceptable(fence, seq)
     return refuse('UQCLOCK', text((fence - micros) / 1000))
   end
   local slow = fence < micros - half
-  local least = math.max(highest(), seq or 0)
+  local least = math.max(number('f'), number('l'), carried(), seq or 0)
   if slow or fence <= least then
     return refuse('UQFENCE', text(math.max(least, slow and micros or 0)))
   end
