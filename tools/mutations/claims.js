@@ -87,13 +87,13 @@ const CLAIMS = [
     'claim(running)',
     'a key held by another is refused',
     ['claims', ['if (held(record, at.now) && record.owner !== owner)', 'if (false)']],
-    ['claim-running', ['if held() and r.o ~= owner then', 'if false then']],
+    ['claim-running', ['if taken and r.o ~= owner then', 'if false then']],
   ),
   clause(
     '4, claim(running)',
     'another attempt of the same task is waited for',
     ['claims', ["record.phase === 'running' && record.nonce !== nonce", 'false']],
-    ['claim-running', ["if held() and r.p == 'r' and r.n ~= nonce then", 'if false then']],
+    ['claim-running', ["if taken and r.p == 'r' and r.n ~= nonce then", 'if false then']],
   ),
   clause(
     '4, stop',

@@ -28,7 +28,8 @@ end
 if done() then
   return refuse_done(r.d)
 end
-if held() and r.o ~= owner then
+local taken = held()
+if taken and r.o ~= owner then
   -- Only the message's own sequence may mark: a fresh one would make older arguments the newest.
   if not taker() or offer == '' or seq <= carried() then
     outlive(expires)
@@ -37,10 +38,10 @@ if held() and r.o ~= owner then
   take(text(seq), offer)
   return refuse_held('n', '1')
 end
-if held() and r.p == 'k' then
+if taken and r.p == 'k' then
   return refuse_done(owner)
 end
-if held() and r.p == 'r' and r.n ~= nonce then
+if taken and r.p == 'r' and r.n ~= nonce then
   -- Another attempt of this very task has the key. The same copy again: its earlier attempt may not go on for ever.
   if r.c ~= copy then
     return refuse_held('o', '0')

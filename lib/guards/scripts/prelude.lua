@@ -99,7 +99,8 @@ local function refuse(...)
 end
 
 local function refuse_held(own, offered)
-  return refuse('UQHELD', r.p, r.f or '0', number('t') - now, text(carried()), own, offered, r.o)
+  local words = 'UQHELD %s %s %.0f %.0f %s %s %s'
+  return redis.error_reply(words:format(r.p, r.f or '0', number('t') - now, carried(), own, offered, r.o))
 end
 
 -- Why this fence cannot be accepted now, as a refusal; nil when it can. seq: of the message that shall run.
