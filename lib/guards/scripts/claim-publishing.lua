@@ -22,6 +22,7 @@ if no then
   return no
 end
 settle()
+-- What is left of a holder whose time is over, or of this one's last window.
 if r.o then
   call('HDEL', key, 'n', 'c', 'x', 'e')
 end
