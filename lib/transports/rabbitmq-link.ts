@@ -5,6 +5,7 @@ import { AccessRefusedError, BrokerUnavailableError, ClosedError, type TaskError
 import type { LinkState, TransportEvents } from '../transport.js';
 import { type Deferred, deferred, settled } from './promises.js';
 import type { RabbitAddress } from './rabbitmq-address.js';
+import { hastenMessages } from './rabbitmq-encoder.js';
 import { connectError } from './rabbitmq-errors.js';
 import { abandonSocket, isOver, socketOf } from './rabbitmq-socket.js';
 
@@ -146,6 +147,7 @@ export class Link {
     }
     this.#model = model;
     gatherWrites(socketOf(model));
+    hastenMessages(model);
     this.#wasUp = true;
     this.#lastError = undefined;
     this.#settings.events().connected(name);
