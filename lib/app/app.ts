@@ -9,7 +9,7 @@ import { offerOf } from '../client/offer.js';
 import type { Receipt } from '../client/receipt.js';
 import { Transactions, type TransactionBody, type TransactionRunner } from '../client/transaction.js';
 import { systemClock, type Clock } from '../clock.js';
-import { ClosedError, ConfigError } from '../errors.js';
+import { ClosedError, ConfigError, toError } from '../errors.js';
 import { checkName, wrong } from '../options.js';
 import { healthOf, Vitals, type Health } from '../health.js';
 import { Instances } from './instances.js';
@@ -309,12 +309,7 @@ export class App {
     const offer = coalesces(definition) ? offerOf(definition, pack(definition, call.args)) : undefined;
     const links = await this.#open();
     const { namespace, publishTimeout } = this.#settings;
-    const parts = {
-      ...links,
-      ...this.#basics(),
-      publishTimeout,
-      closing: this.#closing.signal,
-    };
+    const parts = { ...links, ...this.#basics(), publishTimeout, closing: this.#closing.signal };
     const record = recordName(namespace, definition.name, key);
     return new DirectRun({ ...parts, app: this }, { definition, key, record, args: offer }).run(call);
   }
@@ -323,11 +318,15 @@ export class App {
     return (this.#registry ??= new Registry(this.#settings.services()));
   }
 
-  async #enqueue(service: Class, method: string, args: readonly unknown[], options?: CallOptions): Promise<Receipt> {
-    const definition = this.#resolve().of(service, method);
-    const settings = callSettings(options, this.#clock.now());
-    this.#refuseClosed();
-    return this.#submit(prepare(this.#clock, definition, args, settings));
+  #enqueue(service: Class, method: string, args: readonly unknown[], options?: CallOptions): Promise<Receipt> {
+    try {
+      const definition = this.#resolve().of(service, method);
+      const settings = callSettings(options, this.#clock.now());
+      this.#refuseClosed();
+      return this.#submit(prepare(this.#clock, definition, args, settings));
+    } catch (error) {
+      return Promise.reject(toError(error));
+    }
   }
 
   #submit(call: Call): Promise<Receipt> {

@@ -51,7 +51,7 @@ function properties({ id, enqueuedAt, priority }: TaskMessage): FrameProperties 
 
 function headers(message: TaskMessage, args: string, kwargs: string, origin: string): Headers {
   const { lock } = message;
-  return {
+  const all: Record<string, unknown> = {
     lang: 'js',
     task: message.task,
     id: message.id,
@@ -69,9 +69,11 @@ function headers(message: TaskMessage, args: string, kwargs: string, origin: str
     ignore_result: false,
     attempt: message.attempt,
     enqueued_at: message.enqueuedAt,
-    ...(lock === undefined ? undefined : lockHeaders(lock)),
-    ...checkedHeaders(message.headers),
   };
+  // Not spread into the literal: that takes several times as long.
+  if (lock !== undefined) Object.assign(all, lockHeaders(lock));
+  Object.assign(all, checkedHeaders(message.headers));
+  return all;
 }
 
 /** `[hard, soft]`, in seconds. */

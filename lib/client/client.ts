@@ -16,11 +16,12 @@ import type { DiscardReason, Signals } from '../signals.js';
 import type { UniquePolicy } from '../task-definition.js';
 import type { Span, Tracing } from '../tracing.js';
 import type { QueueDeclaration, Transport } from '../transport.js';
-import { PUBLISH_WINDOW, recordName } from '../declarations/uniqueness.js';
+import { recordName } from '../declarations/uniqueness.js';
 import type { Call } from './call.js';
 import { Flight, type Landed } from './flights.js';
 import { Queues } from './queues.js';
 import { Receipt, type ResultReader } from './receipt.js';
+import { PublishWindows } from './publish-windows.js';
 import { Reservation, type Reserved } from './reservation.js';
 
 /** What a client works with. */
@@ -62,6 +63,8 @@ interface UniqueJob extends Job {
   readonly record: string;
 }
 
+const CLOSED = 'the app is closed: nothing can be enqueued';
+
 /** How often a confirm is tried: when Redis stays silent, the publish window ends by itself and newcomers are accepted. */
 const CONFIRM_TRIES = 3;
 
@@ -87,42 +90,48 @@ export class Client {
   readonly #parts: ClientParts;
   readonly #queues: Queues;
   readonly #reservation: Reservation;
+  readonly #windows: PublishWindows;
   readonly #flights = new Map<string, Flight>();
-  readonly #open = new Set<Promise<unknown>>();
+  /** Publishes and confirms on their way. */
+  #open = 0;
+  #idle: () => void = () => {};
   #orders = 0;
   #closed = false;
+  readonly #ended = (): void => {
+    this.#open -= 1;
+    if (this.#open === 0) this.#idle();
+  };
 
   constructor(parts: ClientParts) {
     this.#parts = parts;
     this.#queues = new Queues(parts);
     this.#reservation = new Reservation(parts);
+    this.#windows = new PublishWindows(parts);
   }
 
   /** Resolves once the broker has the message, or a holder that covers the call is known. `publishTimeout` begins now. */
-  async submit(call: Call): Promise<Receipt> {
-    this.#refuseClosed(call.task);
+  submit(call: Call): Promise<Receipt> {
     const { clock, publishTimeout, run, tracing } = this.#parts;
+    if (this.#closed) return Promise.reject(new ClosedError(CLOSED, { task: call.task }));
     const job = { call, order: this.#orders++, deadline: clock.monotonic() + publishTimeout };
     const span = tracing?.send(call);
     const work = span === undefined ? this.#submit(job) : this.#traced(job, span);
-    return this.#track(run === undefined ? work : work.then(run));
+    if (run === undefined) return work;
+    const told = work.then(run);
+    this.#begun();
+    told.then(this.#ended, this.#ended);
+    return told;
   }
 
   /** Refuses new work, then waits for what is on its way: publishes and confirms. */
   async close(): Promise<void> {
     this.#closed = true;
-    while (this.#open.size > 0) await Promise.allSettled(this.#open);
+    while (this.#open > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
   }
 
-  #refuseClosed(task: string): void {
-    if (this.#closed) throw new ClosedError('the app is closed: nothing can be enqueued', { task });
-  }
-
-  #track<T>(work: Promise<T>): Promise<T> {
-    this.#open.add(work);
-    const forget = (): void => void this.#open.delete(work);
-    work.then(forget, forget);
-    return work;
+  /** Something is on its way, until `#ended`. Counted, for a set of promises would cost each of them another one. */
+  #begun(): void {
+    this.#open += 1;
   }
 
   /** A caller who brings a context of his own keeps it. */
@@ -139,19 +148,29 @@ export class Client {
     }
   }
 
-  async #submit({ call, order, deadline }: Job): Promise<Receipt> {
-    const { task, queue, key, unique, byName } = call;
-    // Before the lock: a queue that cannot be had must not leave a key taken.
-    const ready = this.#queues.ready(queue, byName, deadline - this.#parts.clock.monotonic());
-    if (ready !== undefined) await ready;
-    if (unique === undefined || key === undefined) return this.#plain({ call, order, deadline });
-    return this.#unique({ call, order, deadline, key, unique, record: recordName(this.#parts.namespace, task, key) });
-  }
-
-  async #plain(job: Job): Promise<Receipt> {
-    const { key } = job.call;
-    await this.#publish(job, key === undefined ? undefined : { key, mode: 'worker', fence: this.#unclaimed(job.call) });
-    return this.#enqueued(job.call, false);
+  async #submit(job: Job): Promise<Receipt> {
+    const { task, queue, key, unique, byName } = job.call;
+    this.#begun();
+    try {
+      // Before the lock: a queue that cannot be had must not leave a key taken.
+      const ready = this.#queues.ready(queue, byName, job.deadline - this.#parts.clock.monotonic());
+      if (ready !== undefined) await ready;
+      if (unique !== undefined && key !== undefined) {
+        const { call, order, deadline } = job;
+        const record = recordName(this.#parts.namespace, task, key);
+        return await this.#unique({ call, order, deadline, key, unique, record });
+      }
+      await this.#publish(
+        job,
+        key === undefined ? undefined : { key, mode: 'worker', fence: this.#unclaimed(job.call) },
+      );
+      return this.#enqueued(job.call, false);
+    } catch (error) {
+      if (error instanceof UnroutableError) this.#queues.forget(queue);
+      throw error;
+    } finally {
+      this.#ended();
+    }
   }
 
   /** A worker that coalesces must know whose arguments are newer; without a claim the clock says so. */
@@ -159,18 +178,18 @@ export class Client {
     return offer === undefined ? undefined : this.#parts.fences.next();
   }
 
-  async #unique(job: UniqueJob): Promise<Receipt> {
+  #unique(job: UniqueJob): Promise<Receipt> {
+    const flight = this.#flights.get(job.record);
+    return flight === undefined ? this.#lead(job) : this.#follow(job, flight);
+  }
+
+  async #follow(job: UniqueJob, flight: Flight): Promise<Receipt> {
+    const landed = await flight.join(job);
+    if (landed !== undefined) return this.#dropped(job, landed);
     const { record, deadline } = job;
-    for (;;) {
-      const flight = this.#flights.get(record);
-      if (flight === undefined) return this.#lead(job);
-      const landed = await flight.join(job);
-      if (landed !== undefined) return this.#dropped(job, landed);
-      if (this.#parts.clock.monotonic() >= deadline) {
-        const text = 'another enqueue of this key failed until publishTimeout; nothing was published';
-        throw new DuplicateUndecidedError(text, { record });
-      }
-    }
+    if (this.#parts.clock.monotonic() < deadline) return this.#unique(job);
+    const text = 'another enqueue of this key failed until publishTimeout; nothing was published';
+    throw new DuplicateUndecidedError(text, { record });
   }
 
   async #lead(job: UniqueJob): Promise<Receipt> {
@@ -189,7 +208,7 @@ export class Client {
         return this.#dropped(job, landed);
       }
       flight.depart();
-      await this.#publishReserved({ ...job, call: { ...call, args } }, reserved?.identity);
+      await this.#publishReserved(args === call.args ? job : { ...job, call: { ...call, args } }, reserved?.identity);
       flight.land({ holder: { id: call.id, phase: 'queued' }, enqueued: true, coalesced: offer !== undefined });
       return this.#enqueued(call, reserved === undefined, reserved?.identity.fence);
     } catch (error) {
@@ -202,18 +221,15 @@ export class Client {
   }
 
   /** Undefined: nobody can say, and the task is to be published all the same. */
-  async #reserve(
-    { record, call, deadline, unique }: UniqueJob,
-    offer: string | undefined,
-  ): Promise<Reserved | undefined> {
+  #reserve({ record, call, deadline, unique }: UniqueJob, offer: string | undefined): Promise<Reserved | undefined> {
     const hasty = unique.onLockError === 'publish';
     const wish = { record, owner: call.id, expires: call.expires, deadline, hasty, offer };
-    try {
-      return await this.#reservation.reserve(wish);
-    } catch (error) {
-      if (hasty && error instanceof LockUnavailableError) return undefined;
+    const reserving = this.#reservation.reserve(wish);
+    if (!hasty) return reserving;
+    return reserving.catch((error: unknown) => {
+      if (error instanceof LockUnavailableError) return undefined;
       throw error;
-    }
+    });
   }
 
   /**
@@ -227,36 +243,29 @@ export class Client {
       await this.#parts.guard.abandon(record, identity);
       throw new DuplicateUndecidedError('the lock took all of publishTimeout; nothing was published', { record });
     }
-    const window = this.#keepWindowOpen(record, identity);
+    const closeWindow = this.#windows.keepOpen(record, identity);
     try {
       await this.#publish(job, { key, mode: 'enqueue', fence: identity.fence });
     } catch (error) {
       if (!(error instanceof PublishOutcomeUnknownError)) await this.#parts.guard.abandon(record, identity);
       throw error;
     } finally {
-      window.close();
+      closeWindow();
     }
-    void this.#track(this.#confirm(record, identity, this.#ttl(call, unique)));
+    this.#begun();
+    this.#confirm(record, identity, this.#ttl(call, unique), 1);
   }
 
-  /** While a message is being published again and again, its key must not fall to a newcomer. */
-  #keepWindowOpen(record: string, identity: Identity): { close(): void } {
-    const { clock, guard } = this.#parts;
-    let timer = clock.after(PUBLISH_WINDOW / 3, extend);
-    function extend(): void {
-      timer = clock.after(PUBLISH_WINDOW / 3, extend);
-      void guard.extendPublishing(record, identity, PUBLISH_WINDOW);
-    }
-    return { close: () => timer.cancel() };
+  #confirm(record: string, identity: Identity, ttl: number, round: number): void {
+    const answer = this.#parts.guard.confirm(record, identity, ttl);
+    answer.then((word) => {
+      if (word === 'unknown' && round < CONFIRM_TRIES) this.#confirm(record, identity, ttl, round + 1);
+      else this.#ended();
+    }, this.#ended);
   }
 
-  async #confirm(record: string, identity: Identity, ttl: number): Promise<void> {
-    for (let tries = 1; tries <= CONFIRM_TRIES; tries++) {
-      if ((await this.#parts.guard.confirm(record, identity, ttl)) !== 'unknown') return;
-    }
-  }
-
-  async #publish({ call, deadline }: Job, lock: MessageLock | undefined): Promise<void> {
+  /** Throws, too, what cannot be encoded. */
+  #publish({ call, deadline }: Job, lock: MessageLock | undefined): Promise<void> {
     const { clock, transport, origin } = this.#parts;
     const { id, task, queue, args, kwargs, priority, timeLimit, headers, expires, due } = call;
     const enqueuedAt = clock.now();
@@ -279,14 +288,9 @@ export class Client {
       expires: foreign ? undefined : expires,
     };
     const timeout = deadline - clock.monotonic();
-    try {
-      const frame = encode(message, origin);
-      const moments = foreign ? { due: notBefore(due, enqueuedAt), expires } : { due };
-      await transport.publish({ queue, frame, timeout, ...moments });
-    } catch (error) {
-      if (error instanceof UnroutableError) this.#queues.forget(queue);
-      throw error;
-    }
+    const frame = encode(message, origin);
+    if (!foreign) return transport.publish({ queue, frame, timeout, due });
+    return transport.publish({ queue, frame, timeout, due: notBefore(due, enqueuedAt), expires });
   }
 
   /** How long a message may wait, ms. What the broker drops by itself frees no key: it must not outlast the message. */

@@ -43,8 +43,10 @@ export class Flight {
   readonly #queue: string;
   #newest: Passenger;
   #stage: Stage = 'gathering';
-  #land!: (landing: Landing) => void;
-  readonly #landed = new Promise<Landing>((resolve) => (this.#land = resolve));
+  #landing: { readonly landing: Landing } | undefined;
+  /** Made for the first who joins: most flights have nobody but their leader. */
+  #landed: Promise<Landing> | undefined;
+  #land: ((landing: Landing) => void) | undefined;
 
   constructor(leader: Passenger) {
     this.#newest = leader;
@@ -67,8 +69,15 @@ export class Flight {
     this.#stage = 'publishing';
   }
 
+  /** The first landing counts. */
   land(landing: Landing): void {
-    this.#land(landing);
+    this.#landing ??= { landing };
+    this.#land?.(this.#landing.landing);
+  }
+
+  #end(): Promise<Landing> {
+    if (this.#landing !== undefined) return Promise.resolve(this.#landing.landing);
+    return (this.#landed ??= new Promise((resolve) => (this.#land = resolve)));
   }
 
   /**
@@ -84,7 +93,7 @@ export class Flight {
     // Who asks again himself takes his arguments along: handed over twice, they would run twice.
     const gathered = coalesce && stage === 'gathering' && !outlives;
     if (gathered && newcomer.order > this.#newest.order) this.#newest = newcomer;
-    const landing = await this.#landed;
+    const landing = await this.#end();
     if (landing !== undefined && 'outage' in landing) {
       // One call may name a queue of its own: that it is gone says nothing of another.
       if (landing.outage instanceof UnroutableError && newcomer.call.queue !== this.#queue) return undefined;

@@ -45,19 +45,24 @@ export class Reservation {
    * @throws LockUnavailableError when Redis cannot be reached.
    */
   async reserve(wish: Wish): Promise<Reserved> {
+    const { record, owner, expires = 0, offer } = wish;
+    const offered = offer === undefined ? undefined : { args: offer };
     const undecided: Identity[] = [];
     const started = this.#clock.monotonic();
     let seen = 0;
     for (let round = 0; ; round++) {
-      const identity = { owner: wish.owner, fence: this.#fences.next(seen) };
-      const answer = await this.#claim(wish, identity);
+      const fence = this.#fences.next(seen);
+      const sent = this.#clock.monotonic();
+      const claim = { owner, fence, window: PUBLISH_WINDOW, expires, offer: offered };
+      const answer = this.#inTime(sent, await this.#guard.claimPublishing(record, claim));
+      const identity = { owner, fence };
       if (answer.outcome === 'granted') return { identity };
       if (answer.outcome === 'fence') {
         seen = answer.highest;
         if (this.#clock.monotonic() < wish.deadline) continue;
       }
       if (answer.outcome === 'unknown') undecided.push(identity);
-      if (isEvidence(answer, wish) && (await this.#withdraw(wish.record, undecided))) {
+      if (isEvidence(answer, wish) && (await this.#withdraw(record, undecided))) {
         return { holder: answer.holder, offered: answer.offered };
       }
       await this.#giveUpOrWait(wish, answer, { undecided, started, round });
@@ -65,11 +70,7 @@ export class Reservation {
   }
 
   /** A grant that took longer than the window it grants is none (protocol.md, client rule 7). */
-  async #claim({ record, expires = 0, offer }: Wish, identity: Identity): Promise<ClaimAnswer> {
-    const sent = this.#clock.monotonic();
-    const offered = offer === undefined ? undefined : { args: offer };
-    const claim = { window: PUBLISH_WINDOW, expires, offer: offered, ...identity };
-    const answer = await this.#guard.claimPublishing(record, claim);
+  #inTime(sent: number, answer: ClaimAnswer): ClaimAnswer {
     const late = answer.outcome === 'granted' && this.#clock.monotonic() - sent >= PUBLISH_WINDOW;
     return late ? { outcome: 'unknown', cause: undefined } : answer;
   }

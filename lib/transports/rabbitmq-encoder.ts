@@ -1,10 +1,12 @@
 import type { ChannelModel } from 'amqplib';
 import type { FrameProperties } from '../message.js';
+import { staysWith, StampedProperties } from './rabbitmq-frame.js';
 
 /** What a publish says of a message besides its body, in the driver's terms. */
 export interface DriverProperties extends FrameProperties {
   readonly headers: Readonly<Record<string, unknown>>;
-  readonly deliveryMode: number;
+  /** Undefined in what is not ours. */
+  readonly deliveryMode: number | undefined;
 }
 
 /** Where a publish goes to, in the driver's terms. */
@@ -64,9 +66,13 @@ export class MessageEncoder {
   #end = 0;
 
   /** The bytes, for this channel; undefined when the message is large or has what only the driver knows about. */
-  encode(channel: number, route: DriverRoute, properties: DriverProperties, body: Buffer): Buffer | undefined {
-    const ours = typeof properties.deliveryMode === 'number' && typeof properties.headers === 'object';
-    if (!ours || body.length > LARGEST / 2) return undefined;
+  encode(
+    channel: number,
+    route: DriverRoute,
+    properties: DriverProperties | StampedProperties,
+    body: Buffer,
+  ): Buffer | undefined {
+    if (properties.deliveryMode === undefined || body.length > LARGEST / 2) return undefined;
     if (this.#slab.length - this.#at < LARGEST) this.#begin();
     const start = this.#at;
     this.#end = start + LARGEST;
@@ -99,7 +105,7 @@ export class MessageEncoder {
     this.#close(frame);
   }
 
-  #header(channel: number, properties: DriverProperties, size: number): void {
+  #header(channel: number, properties: DriverProperties | StampedProperties, size: number): void {
     const frame = this.#open(2, channel);
     this.#uint16(BASIC);
     this.#uint16(0);
@@ -112,12 +118,13 @@ export class MessageEncoder {
   }
 
   /** Gives their flags. */
-  #properties(properties: DriverProperties): number {
+  #properties(properties: DriverProperties | StampedProperties): number {
     let flags = FLAGS.headers | FLAGS.deliveryMode;
     flags |= this.#property(properties.contentType, FLAGS.contentType);
     flags |= this.#property(properties.contentEncoding, FLAGS.contentEncoding);
-    this.#table(properties.headers);
-    this.#byte(properties.deliveryMode);
+    if (properties instanceof StampedProperties) this.#stamped(properties);
+    else this.#table(properties.headers);
+    this.#byte(properties.deliveryMode ?? 0);
     if (properties.priority !== undefined) {
       this.#byte(properties.priority);
       flags |= FLAGS.priority;
@@ -160,15 +167,29 @@ export class MessageEncoder {
     this.#byte(FRAME_END);
   }
 
+  /** What `headers` of these properties would give, without making it. */
+  #stamped({ former, stamp }: StampedProperties): void {
+    const { copy, due, dueQueue, expires } = stamp;
+    const start = this.#at;
+    this.#uint32(0);
+    for (const name in former) if (staysWith(name)) this.#field(name, former[name]);
+    this.#field('copy', copy);
+    this.#field('due', due);
+    this.#field('due_queue', dueQueue);
+    if (dueQueue !== undefined) this.#field('due_expires', expires);
+    this.#setUint32(start, this.#at - start - 4);
+  }
+
+  #field(name: string, value: unknown): void {
+    if (value === undefined) return;
+    this.#shortText(name);
+    this.#value(value);
+  }
+
   #table(table: Readonly<Record<string, unknown>>): void {
     const start = this.#at;
     this.#uint32(0);
-    for (const name in table) {
-      const value = table[name];
-      if (value === undefined) continue;
-      this.#shortText(name);
-      this.#value(value);
-    }
+    for (const name in table) this.#field(name, table[name]);
     this.#setUint32(start, this.#at - start - 4);
   }
 

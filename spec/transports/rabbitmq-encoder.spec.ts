@@ -2,6 +2,7 @@ import amqplib, { type ChannelModel, type ConfirmChannel } from 'amqplib';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { hastenMessages, MessageEncoder, type DriverProperties } from '../../lib/transports/rabbitmq-encoder.js';
+import { StampedProperties } from '../../lib/transports/rabbitmq-frame.js';
 import { testAmqpUrl, uniqueName } from '../support/servers.js';
 
 /** What the driver hides of a connection. */
@@ -49,7 +50,7 @@ describe('the encoder of messages', () => {
   after(() => model.close());
 
   /** What the driver would write. */
-  function byDriver(given: DriverProperties, body: Buffer): Buffer {
+  function byDriver(given: DriverProperties | StampedProperties, body: Buffer): Buffer {
     const written: Buffer[] = [];
     const { ch } = channel as unknown as { ch: number };
     const { buffer } = raw.channels[ch]!;
@@ -74,6 +75,27 @@ describe('the encoder of messages', () => {
     });
     fc.assert(same, { numRuns: 2_000 });
     expect(encoded).to.be.above(1_500);
+  });
+
+  it('stamps a message as the driver would, and leaves behind what belongs to a former life', () => {
+    const encoder = new MessageEncoder();
+    const former = { id: 'a', 'x-death': [], CC: ['b'], copy: 'old', due: 1, due_queue: 'old', due_expires: 2 };
+    const stamp = { copy: 'new', due: undefined, dueQueue: undefined, expires: undefined, now: 1_000 };
+    const stamps = [stamp, { ...stamp, expires: 3_000 }, { ...stamp, due: 9_000, dueQueue: 'loans', expires: 99_000 }];
+    const seen = stamps.map((each) => {
+      const given = new StampedProperties(
+        { properties: { messageId: 'a' }, headers: former, body: Buffer.alloc(0) },
+        each,
+      );
+      expect(encoder.encode(1, ROUTE, given, Buffer.alloc(0))?.equals(byDriver(given, Buffer.alloc(0)))).to.equal(true);
+      const { headers, expiration } = given;
+      return { ...(JSON.parse(JSON.stringify(headers)) as object), expiration };
+    });
+    expect(seen).to.deep.equal([
+      { id: 'a', copy: 'new', expiration: undefined },
+      { id: 'a', copy: 'new', expiration: '2000' },
+      { id: 'a', copy: 'new', due: 9_000, due_queue: 'loans', due_expires: 99_000, expiration: undefined },
+    ]);
   });
 
   it('leaves to the driver what is large, and what only the driver knows', () => {
