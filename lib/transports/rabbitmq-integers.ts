@@ -24,7 +24,20 @@ const HEADERS = 0x2000;
 
 /** Bytes of a value of fixed size, by its tag. */
 const SIZES: Readonly<Record<string, number>> = {
-  ...{ t: 1, b: 1, B: 1, s: 2, u: 2, I: 4, i: 4, f: 4, D: 5, l: 8, L: 8, T: 8, d: 8, V: 0 },
+  t: 1,
+  b: 1,
+  B: 1,
+  s: 2,
+  u: 2,
+  I: 4,
+  i: 4,
+  f: 4,
+  D: 5,
+  l: 8,
+  L: 8,
+  T: 8,
+  d: 8,
+  V: 0,
 };
 
 /** Walks over the header table of one message. */
