@@ -119,6 +119,11 @@ export class Signals {
     return () => void listeners.delete(listener);
   }
 
+  /** Whether anybody is told of it: what happens with every message is not even put into words else. */
+  hears(event: EventName): boolean {
+    return this.#elsewhere !== undefined || (this.#listeners.get(event)?.size ?? 0) > 0;
+  }
+
   emit<E extends EventName>(event: E, payload: TaskEvents[E]): void {
     if (this.#elsewhere !== undefined) return this.#elsewhere(event, payload);
     const listeners = this.#listeners.get(event);

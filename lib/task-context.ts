@@ -45,21 +45,22 @@ export interface Place {
 export class Entry {
   readonly #prototype: object;
   readonly #method: string;
-  readonly #passed = new Set<object>();
+  /** Few bodies are guarded methods, and nobody asks for the others. */
+  #passed: Set<object> | undefined;
   #open = true;
 
   /** `begun`: the prototype whose method is the body, when the run calls it directly. */
   constructor(service: Class, method: string, begun?: object) {
     this.#prototype = service.prototype as object;
     this.#method = method;
-    if (begun !== undefined) this.#passed.add(begun);
+    if (begun !== undefined) this.#passed = new Set([begun]);
   }
 
   /** True once for the method of the class, and once for each that it overrides, for it may call them by `super`. */
   admits({ prototype, method }: Place): boolean {
-    if (!this.#open || method !== this.#method || this.#passed.has(prototype)) return false;
+    if (!this.#open || method !== this.#method || this.#passed?.has(prototype) === true) return false;
     if (prototype !== this.#prototype && !Object.prototype.isPrototypeOf.call(prototype, this.#prototype)) return false;
-    this.#passed.add(prototype);
+    this.#passed = (this.#passed ?? new Set()).add(prototype);
     return true;
   }
 
@@ -77,13 +78,9 @@ interface Scope {
 
 const scopes = new AsyncLocalStorage<Scope>();
 
-/** Runs `body` so that `taskContext()` and `tasks()` inside it, and in what it awaits, find this run. */
-export async function runInScope<R>(scope: Scope, body: () => R): Promise<Awaited<R>> {
-  try {
-    return await scopes.run(scope, body);
-  } finally {
-    scope.entry.close();
-  }
+/** Runs `body` so that `taskContext()` and `tasks()` inside it, and in what it awaits, find this run; who calls it closes the entry. */
+export function runInScope<A extends readonly unknown[], R>(scope: Scope, body: (...args: A) => R, ...args: A): R {
+  return scopes.run(scope, body, ...args);
 }
 
 /** Is this call the body of the current run? */

@@ -4,6 +4,7 @@ import { PublishOutcomeUnknownError, TaskError, toError } from '../errors.js';
 import type { Guard, HoldAnswer } from '../guard.js';
 import type { Frame } from '../message.js';
 import type { Signals } from '../signals.js';
+import { after, type Soon } from '../soon.js';
 import { deadQueue, type Transport } from '../transport.js';
 import { coalesces, PUBLISH_WINDOW, workerPolicy } from '../declarations/uniqueness.js';
 import { insist } from './insist.js';
@@ -58,12 +59,14 @@ export class AckPolicy {
   }
 
   /** `again`: newer arguments arrived during the run, and the key is still held for them. */
-  async settle(run: Run, outcome: Outcome): Promise<'again' | undefined> {
+  settle(run: Run, outcome: Outcome): Soon<'again' | undefined> {
     // What only waits is given back by a stop: with its copy on the way there would be two.
     run.stage = 'settling';
+    return outcome.kind === 'succeeded' ? this.#finish(run, outcome.value) : this.#settle(run, outcome);
+  }
+
+  async #settle(run: Run, outcome: Exclude<Outcome, { kind: 'succeeded' }>): Promise<'again' | undefined> {
     switch (outcome.kind) {
-      case 'succeeded':
-        return this.#finish(run, outcome.value);
       case 'covered':
         await this.#covered(run, outcome);
         return undefined;
@@ -106,13 +109,19 @@ export class AckPolicy {
     await this.#repeat(() => this.#parts.guard.abandon(lease.record, lease.identity));
   }
 
-  async #finish(run: Run, value: unknown): Promise<'again' | undefined> {
-    await this.#parts.keeper.succeeded(run, value);
-    const answer = await this.#release(run, false);
+  #finish(run: Run, value: unknown): Soon<'again' | undefined> {
+    return after(this.#parts.keeper.succeeded(run, value), () =>
+      after(this.#release(run, false), (answer) => this.#finished(run, answer)),
+    );
+  }
+
+  #finished(run: Run, answer: HoldAnswer): Soon<'again' | undefined> {
+    const { clock, signals } = this.#parts;
     if (undecided(run, answer)) return this.#putBack(run);
     if (answer === 'ok') run.delivery.ack();
-    const seconds = run.seconds(this.#parts.clock);
-    this.#parts.signals.emit('task:succeeded', { seconds, recovered: false, ...run.event() });
+    if (signals.hears('task:succeeded')) {
+      signals.emit('task:succeeded', { seconds: run.seconds(clock), recovered: false, ...run.event() });
+    }
     return this.#over(run, answer);
   }
 
@@ -197,10 +206,8 @@ export class AckPolicy {
   }
 
   /** Everybody was told how it ended: a stand-in that finds its message gone says nothing. */
-  async #over(run: Run, released: HoldAnswer): Promise<'again' | undefined> {
-    if (released === 'marked') return this.#again(run);
-    await this.#parts.standIns.relieve(run);
-    return undefined;
+  #over(run: Run, released: HoldAnswer): Soon<'again' | undefined> {
+    return released === 'marked' ? this.#again(run) : after(this.#parts.standIns.relieve(run), () => undefined);
   }
 
   /** Publishes the message afresh, then acks this delivery. When either is impossible, the delivery goes back. */
@@ -271,13 +278,13 @@ export class AckPolicy {
     return false;
   }
 
-  #release(run: Run, dead: boolean): Promise<HoldAnswer> {
+  #release(run: Run, dead: boolean): Soon<HoldAnswer> {
     const end = { seq: run.sequence, dead, keep: workerPolicy(run.definition).keepFor };
     return this.#last(run, ({ record, identity }) => this.#parts.guard.release(record, identity, end));
   }
 
   /** With an early ack there is no message until the retry is published; the key waits for the publish alone. */
-  #hold(run: Run, delay: number): Promise<HoldAnswer> {
+  #hold(run: Run, delay: number): Soon<HoldAnswer> {
     const ttl = ackedEarly(run) ? this.#parts.publishTimeout + PUBLISH_WINDOW : this.#ttl(run, delay);
     return this.#last(run, ({ record, identity }) => this.#parts.guard.hold(record, identity, ttl));
   }
@@ -287,7 +294,7 @@ export class AckPolicy {
   }
 
   /** The last use of a lease; a plain task has none, and nothing to say. */
-  async #last({ lease }: Run, use: (lease: Lease) => Promise<HoldAnswer>): Promise<HoldAnswer> {
+  #last({ lease }: Run, use: (lease: Lease) => Promise<HoldAnswer>): Soon<HoldAnswer> {
     if (lease === undefined) return 'ok';
     lease.stop();
     return this.#repeat(() => use(lease));

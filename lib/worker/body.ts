@@ -1,4 +1,5 @@
 import { toError } from '../errors.js';
+import { attempt, type Soon } from '../soon.js';
 import { Entry, runInScope, type TaskContext } from '../task-context.js';
 import type { TaskDefinition } from '../task-definition.js';
 import type { Ending } from './run.js';
@@ -15,20 +16,36 @@ export interface BodyParts {
   readonly app: object;
 }
 
-/** Calls a task's method on its instance, in its context. Never rejects: what the body threw is its ending. */
-export async function callBody(
+/** Calls a task's method on its instance, in its context. What the body threw is its ending: nothing rejects or throws. */
+export function callBody(
   { instances, app }: BodyParts,
   definition: TaskDefinition,
   args: readonly unknown[],
   context: TaskContext,
-): Promise<Ending> {
-  try {
-    const service = await instances.of(definition);
-    const method = Reflect.get(service, definition.method) as (...args: unknown[]) => unknown;
-    const entry = new Entry(definition.service, definition.method);
-    const value = await runInScope({ context, app, entry }, () => Reflect.apply(method, service, args));
-    return { error: undefined, value };
-  } catch (thrown) {
+): Soon<Ending> {
+  const entry = new Entry(definition.service, definition.method);
+  const failed = (thrown: unknown): Ending => {
+    entry.close();
     return { error: toError(thrown), value: undefined };
-  }
+  };
+  const ended = (value: unknown): Ending => {
+    entry.close();
+    return { error: undefined, value };
+  };
+  const call = (service: object): Soon<unknown> => {
+    const method = Reflect.get(service, definition.method) as (...args: unknown[]) => unknown;
+    const value = runInScope({ context, app, entry }, Reflect.apply, method, service, args);
+    return isThenable(value) ? Promise.resolve(value) : value;
+  };
+  return attempt(
+    () => instances.of(definition),
+    (service) => attempt(() => call(service), ended, failed),
+    failed,
+  );
 }
+
+/** Whatever `await` would wait for. */
+const isThenable = (value: unknown): boolean =>
+  (typeof value === 'object' || typeof value === 'function') &&
+  value !== null &&
+  typeof (value as { then?: unknown }).then === 'function';

@@ -3,6 +3,7 @@ import { DuplicateTaskError, type LeaseLostError } from '../errors.js';
 import type { FenceSource } from '../fence.js';
 import type { ClaimAnswer, Guard, Holder, Identity, RunningClaim } from '../guard.js';
 import type { Signals } from '../signals.js';
+import type { Soon } from '../soon.js';
 import type { OnDuplicate } from '../task-definition.js';
 import { coalesces, leaseOf, ownRecordName, survives, workerPolicy } from '../declarations/uniqueness.js';
 import { Lease } from './lease.js';
@@ -68,14 +69,17 @@ export class Claimer {
   }
 
   /** Undefined when the run holds its key (or needs none). */
-  async claim(run: Run, seat: Seat): Promise<Outcome | undefined> {
-    if (run.record === undefined) return undefined;
+  claim(run: Run, seat: Seat): Soon<Outcome | undefined> {
+    return run.record === undefined ? undefined : this.#claim(run, run.record, seat);
+  }
+
+  async #claim(run: Run, record: string, seat: Seat): Promise<Outcome | undefined> {
     run.nonce ??= this.#parts.clock.uuid().slice(0, 8);
     const attempt = { undecided: [], seen: 0, trouble: 0, announced: false };
     for (;;) {
       if (run.delivery.stale || this.#parts.draining.aborted) return this.#end(run, attempt, { kind: 'returned' });
       run.stage = 'claiming';
-      const step = await this.#once(run, run.record, attempt);
+      const step = await this.#once(run, record, attempt);
       if (step === undefined) return undefined;
       if (step.kind !== 'wait') return this.#end(run, attempt, step);
       run.stage = 'waiting';
@@ -99,9 +103,13 @@ export class Claimer {
    * After the grant and before the body: of its own arguments and those kept with the key the newest run. Read earlier,
    * one that lands in between would be missed; one that lands later refuses the release.
    */
-  async newest(run: Run): Promise<Outcome | undefined> {
+  newest(run: Run): Soon<Outcome | undefined> {
     const { lease } = run;
-    if (lease === undefined || !(coalesces(run.definition) || run.rerun > 0)) return undefined;
+    const none = lease === undefined || !(coalesces(run.definition) || run.rerun > 0);
+    return none ? undefined : this.#newest(run, lease);
+  }
+
+  async #newest(run: Run, lease: Lease): Promise<Outcome | undefined> {
     for (let tries = 1; ; tries++) {
       const kept = await this.#parts.guard.newest(lease.record, lease.identity);
       if (kept !== 'unknown') {

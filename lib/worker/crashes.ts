@@ -1,6 +1,7 @@
 import { PoisonError } from '../errors.js';
 import type { Guard } from '../guard.js';
 import { crashesName } from '../notes.js';
+import type { Soon } from '../soon.js';
 import type { Outcome } from './outcome.js';
 import type { Run } from './run.js';
 
@@ -28,8 +29,11 @@ export class Crashes {
   }
 
   /** The body is about to begin. A dead letter when too many have ended with their process; Redis away lets it begin. */
-  async begin(run: Run): Promise<Outcome | undefined> {
-    if (!run.suspect || run.definition?.acksLate === false) return undefined;
+  begin(run: Run): Soon<Outcome | undefined> {
+    return !run.suspect || run.definition?.acksLate === false ? undefined : this.#count(run);
+  }
+
+  async #count(run: Run): Promise<Outcome | undefined> {
     run.counted = true;
     const count = (await this.#parts.guard.notes.count(this.#name(run), MEMORY)) ?? 0;
     if (count <= MOST_CRASHES) return undefined;

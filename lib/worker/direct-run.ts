@@ -136,12 +136,13 @@ export class DirectRun implements RunView {
     const context = new RunContext(this, this.#parts.signals);
     try {
       const newest = this.#taken();
-      const value: unknown = await runInScope({ context, app: this.#parts.app, entry }, () => body(newest));
+      const value: unknown = await runInScope({ context, app: this.#parts.app, entry }, body, newest);
       this.signal.throwIfAborted();
       return { failed: false, value };
     } catch (thrown) {
       return { failed: true, thrown };
     } finally {
+      entry.close();
       lease.stop();
     }
   }

@@ -3,6 +3,7 @@ import { duration } from '../duration.js';
 import { RejectTask, RetryTask, TaskError, ThreadCrashedError, TimeLimitError, toError } from '../errors.js';
 import { backoff } from '../declarations/retry-policy.js';
 import type { Signals } from '../signals.js';
+import { after, type Soon } from '../soon.js';
 import type { RetryPolicy, TaskDefinition } from '../task-definition.js';
 import type { Span, Tracing } from '../tracing.js';
 import { callBody, type BodyParts } from './body.js';
@@ -44,35 +45,50 @@ const SHORT_DELAY = 1_000;
 /** Of a body that goes on after its abort: it has no end yet. */
 const OVERDUE: Ending = { error: undefined, value: undefined };
 
-/** Takes one delivery through its steps. Each step either ends it with an outcome or lets it pass. */
+/** Ends a delivery with an outcome, or lets it pass. */
+type Step = (run: Run, seat: Seat) => Soon<Outcome | undefined>;
+
+/** Takes one delivery through its steps, and its body, as far as it gets at once: few messages have to wait anywhere. */
 export class Executor {
   readonly #parts: ExecutorParts;
+  readonly #arrival: readonly Step[];
+  readonly #keyed: readonly Step[];
 
   constructor(parts: ExecutorParts) {
     this.#parts = parts;
+    const { claimer, standIns } = parts;
+    this.#keyed = [
+      (run, seat) => after(claimer.claim(run, seat), (refused) => refused && this.#refused(run, refused)),
+      (run) => claimer.newest(run),
+      unfit,
+    ];
+    this.#arrival = [
+      (run) => this.#untilDue(run),
+      (run) => standIns.meet(run),
+      (run, seat) => this.#seated(run, seat),
+      (run) => expired(run, parts),
+      ...this.#keyed,
+    ];
   }
 
-  async execute(run: Run, seat: Seat): Promise<Outcome> {
-    return (
-      (await this.#untilDue(run)) ??
-      (await this.#parts.standIns.meet(run)) ??
-      (await this.#seated(run, seat)) ??
-      (await expired(run, this.#parts)) ??
-      (await this.#keyed(run, seat))
-    );
+  execute(run: Run, seat: Seat): Soon<Outcome> {
+    return this.#through(this.#arrival, run, seat);
   }
 
   /** Once more on the same delivery: newer arguments arrived during its run, and its key is still held for them. */
-  again(run: Run, seat: Seat): Promise<Outcome> {
+  again(run: Run, seat: Seat): Soon<Outcome> {
     run.again();
-    return this.#keyed(run, seat);
+    return this.#through(this.#keyed, run, seat);
   }
 
-  async #keyed(run: Run, seat: Seat): Promise<Outcome> {
-    const { claimer } = this.#parts;
-    const refused = await claimer.claim(run, seat);
-    if (refused !== undefined) return this.#refused(run, refused);
-    return (await claimer.newest(run)) ?? unfit(run) ?? (await this.#body(run));
+  #through(steps: readonly Step[], run: Run, seat: Seat, passed = 0): Soon<Outcome> {
+    for (let next = passed; next < steps.length;) {
+      const outcome = (steps[next] as Step)(run, seat);
+      next += 1;
+      if (outcome instanceof Promise) return outcome.then((ended) => ended ?? this.#through(steps, run, seat, next));
+      if (outcome !== undefined) return outcome;
+    }
+    return this.#body(run);
   }
 
   /** The trace of a message that ends here says so; that of one which only waits goes on. */
@@ -86,54 +102,68 @@ export class Executor {
   }
 
   /** A short wait needs no room of its own: it holds neither a seat nor a lock, and the prefetch bounds it. */
-  async #untilDue(run: Run): Promise<Outcome | undefined> {
+  #untilDue({ head: { due } }: Run): Soon<Outcome | undefined> {
+    if (due === undefined) return undefined;
     const { clock, draining } = this.#parts;
-    const wait = (run.head.due ?? 0) - clock.now();
+    const wait = due - clock.now();
     if (wait <= 0) return undefined;
     if (wait >= SHORT_DELAY) return { kind: 'parked', delay: wait };
-    await pause(clock, wait, draining);
-    return draining.aborted ? { kind: 'returned' } : undefined;
+    return pause(clock, wait, draining).then(() => (draining.aborted ? { kind: 'returned' } : undefined));
   }
 
-  async #seated(run: Run, seat: Seat): Promise<Outcome | undefined> {
-    if (!(await seat.take())) return { kind: 'returned' };
-    return run.delivery.stale || this.#parts.draining.aborted ? { kind: 'returned' } : undefined;
+  #seated(run: Run, seat: Seat): Soon<Outcome | undefined> {
+    return after(seat.take(), (seated) =>
+      !seated || run.delivery.stale || this.#parts.draining.aborted ? { kind: 'returned' } : undefined,
+    );
   }
 
-  async #body(run: Run): Promise<Outcome> {
+  #body(run: Run): Soon<Outcome> {
     const definition = run.definition as TaskDefinition;
     const threads = definition.thread ? this.#parts.threads : undefined;
-    if (threads !== undefined && !(await threads.take(run))) return { kind: 'returned' };
-    const early = await this.#before(run, definition);
-    if (early !== undefined) threads?.leave();
-    const outcome = early ?? (await this.#run(run, definition, threads));
-    await this.#parts.crashes.end(run);
-    return outcome;
+    if (threads === undefined) return this.#counted(run, definition, undefined);
+    return threads.take(run).then((taken) => (taken ? this.#counted(run, definition, threads) : { kind: 'returned' }));
+  }
+
+  #counted(run: Run, definition: TaskDefinition, threads: ThreadPool | undefined): Soon<Outcome> {
+    const outcome = after(this.#before(run, definition), (early) => {
+      if (early !== undefined) threads?.leave();
+      return early ?? this.#run(run, definition, threads);
+    });
+    if (!run.counted) return outcome;
+    return after(outcome, (ended) => after(this.#parts.crashes.end(run), () => ended));
   }
 
   /** What has to be done before the body's first line; undefined when that may run. */
-  async #before(run: Run, { acksLate, long }: TaskDefinition): Promise<Outcome | undefined> {
-    const { mayBegin, crashes, standIns } = this.#parts;
+  #before(run: Run, definition: TaskDefinition): Soon<Outcome | undefined> {
+    const { mayBegin, crashes } = this.#parts;
     // It counts from here on: what only waits is given back when the worker takes no more.
     run.stage = 'claiming';
     if (!mayBegin()) return { kind: 'returned' };
-    const outcome = (await crashes.begin(run)) ?? unfit(run);
-    if (outcome !== undefined) return outcome;
-    if (acksLate) return long === undefined ? undefined : standIns.post(run);
-    return (await ackedFirst(run)) ? undefined : { kind: 'returned' };
+    return after(crashes.begin(run), (dead) => dead ?? unfit(run) ?? this.#goneEarly(run, definition));
   }
 
-  async #run(run: Run, definition: TaskDefinition, threads: ThreadPool | undefined): Promise<Outcome> {
+  /** Some messages are acknowledged before their body begins. */
+  #goneEarly(run: Run, { acksLate, long }: TaskDefinition): Soon<Outcome | undefined> {
+    if (acksLate) return long === undefined ? undefined : this.#parts.standIns.post(run);
+    return ackedFirst(run).then((acked) => (acked ? undefined : { kind: 'returned' }));
+  }
+
+  #run(run: Run, definition: TaskDefinition, threads: ThreadPool | undefined): Soon<Outcome> {
     this.#begin(run);
     const span = this.#parts.tracing?.process(run);
     const limit = TimeLimit.of(run, this.#parts);
-    run.body =
+    const body =
       threads === undefined
         ? this.#call(run, definition, limit, span)
         : threads.call(run, () => limit?.start(), span?.headers);
-    const ending = await Promise.race([run.body, this.#overdue(run, run.body)]);
-    limit?.stop();
-    await run.handingOver;
+    const ended = (ending: Ending): Soon<Outcome> => {
+      limit?.stop();
+      return after(run.handingOver, () => this.#ended(run, definition, ending, span));
+    };
+    return body instanceof Promise ? this.#inTime(run, (run.body = body)).then(ended) : ended(body);
+  }
+
+  #ended(run: Run, definition: TaskDefinition, ending: Ending, span: Span | undefined): Outcome {
     run.stage = 'settling';
     const outcome = this.#judge(run, definition, ending);
     span?.end({ 'solotask.outcome': outcome.kind }, 'error' in outcome ? outcome.error : run.aborted);
@@ -143,6 +173,7 @@ export class Executor {
   #begin(run: Run): void {
     const { clock, signals } = this.#parts;
     run.begin(clock.monotonic());
+    if (!signals.hears('task:started')) return;
     const { rerun, claimSeconds, lease } = run;
     const { redelivered } = run.delivery;
     const waitSeconds = run.waitSeconds(clock.now());
@@ -150,20 +181,24 @@ export class Executor {
     signals.emit('task:started', { redelivered, fence, rerun, waitSeconds, claimSeconds, ...run.event() });
   }
 
-  #call(run: Run, definition: TaskDefinition, limit: TimeLimit | undefined, span: Span | undefined): Promise<Ending> {
+  #call(run: Run, definition: TaskDefinition, limit: TimeLimit | undefined, span: Span | undefined): Soon<Ending> {
     limit?.start();
     const { watch, signals } = this.#parts;
     watch?.entered(definition.name);
-    const body = (): Promise<Ending> => callBody(this.#parts, definition, run.args, new RunContext(run, signals));
+    const body = (): Soon<Ending> => callBody(this.#parts, definition, run.args, new RunContext(run, signals));
     return span === undefined ? body() : span.run(body);
   }
 
-  #overdue(run: Run, body: Promise<Ending>): Promise<Ending> {
+  /** The body's end; once it is aborted there is a moment for it. */
+  #inTime(run: Run, body: Promise<Ending>): Promise<Ending> {
     return new Promise((resolve) => {
       run.onAbort = () => {
         const timer = this.#parts.clock.after(graceOf(run), () => resolve(OVERDUE));
         void body.then(() => timer.cancel());
       };
+      // Its first lines have run by now.
+      if (run.aborted !== undefined) run.onAbort();
+      void body.then(resolve);
     });
   }
 

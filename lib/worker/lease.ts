@@ -27,7 +27,7 @@ export class Lease {
   readonly #lost: (error: LeaseLostError) => void;
   #deadline: number;
   #renewal: Timer | undefined;
-  /** Of its own, for a renewal that is not answered must not keep anybody from looking at the clock. */
+  /** Of its own, for a renewal that is not answered must not keep anybody from looking at the clock; few runs get so far. */
   #end: Timer | undefined;
   #stopped = false;
 
@@ -38,8 +38,8 @@ export class Lease {
     this.#lease = grant.lease;
     this.#deadline = grant.sent + grant.lease;
     this.#lost = lost;
-    this.#schedule(this.#lease / 3);
-    this.#watch();
+    // A claim that took long has left less than its third.
+    this.#schedule(Math.min(this.#lease / 3, this.#deadline - parts.clock.monotonic()));
   }
 
   /** Ends the renewals; the key stays as it is. */
@@ -70,6 +70,8 @@ export class Lease {
     const { clock, guard } = this.#parts;
     const sent = clock.monotonic();
     if (sent >= this.#deadline) return this.#lose('the lease has passed without an answer from Redis');
+    // The renewal looked at the clock until now; its answer may stay away.
+    if (this.#end === undefined) this.#watch();
     const answer = await guard.renew(this.record, this.identity, this.#lease);
     if (this.#stopped) return;
     if (answer === 'lost') return this.#lose('another worker waits for the key, or has it');

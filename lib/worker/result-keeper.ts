@@ -3,6 +3,7 @@ import { PayloadError, toError, type Violation } from '../errors.js';
 import { toJson } from '../json.js';
 import type { ResultBackend, StoredError, StoredResult } from '../result-backend.js';
 import type { Signals } from '../signals.js';
+import type { Soon } from '../soon.js';
 import type { Run } from './run.js';
 
 /** What a keeper of results works with. */
@@ -39,7 +40,8 @@ export class ResultKeeper {
   }
 
   /** `value` comes from `pack`. */
-  succeeded(run: Run, value: unknown): Promise<void> {
+  succeeded(run: Run, value: unknown): Soon<void> {
+    if (!this.#wanted(run)) return undefined;
     return this.#keep(run, { status: 'succeeded', value, fence: run.lease?.identity.fence });
   }
 

@@ -1,4 +1,5 @@
 import { pause, type Clock } from '../clock.js';
+import { after, type Soon } from '../soon.js';
 import type { Places } from './slots.js';
 
 /** What the seats of one queue share. */
@@ -27,10 +28,9 @@ export class Seat {
   }
 
   /** False when no seat became free in five minutes: the delivery had better go back. */
-  async take(): Promise<boolean> {
+  take(): Soon<boolean> {
     const place = this.#parts.slots.take();
-    this.#taken = place === undefined || (await this.#inTime(place));
-    return this.#taken;
+    return after(place === undefined || this.#inTime(place), (taken) => (this.#taken = taken));
   }
 
   /** A place that comes too late is for the next. */
@@ -64,6 +64,6 @@ export class Seat {
     this.leave();
     await pause(clock, ms, draining);
     waitingRoom.free++;
-    return !hadSeat || (await this.take());
+    return !hadSeat || this.take();
   }
 }

@@ -4,6 +4,7 @@ import { toError } from '../errors.js';
 import type { Guard } from '../guard.js';
 import { relievedName } from '../notes.js';
 import type { Signals } from '../signals.js';
+import type { Soon } from '../soon.js';
 import type { Transport } from '../transport.js';
 import { DEFAULT_REST } from '../declarations/task-settings.js';
 import type { Claimer } from './claim.js';
@@ -44,9 +45,12 @@ export class StandIns {
    * What becomes of a stand-in that came back; undefined when it has to run, or the message is none. It needs no seat to
    * find out: the seat that it would wait for may be that of its own run.
    */
-  async meet(run: Run): Promise<Outcome | undefined> {
+  meet(run: Run): Soon<Outcome | undefined> {
     const { standIn } = run.head;
-    if (standIn === undefined) return undefined;
+    return standIn === undefined ? undefined : this.#meet(run, standIn);
+  }
+
+  async #meet(run: Run, standIn: string): Promise<Outcome | undefined> {
     const { guard, namespace } = this.#parts;
     const relieved = await guard.notes.marked(relievedName(namespace, standIn));
     if (relieved === true) return { kind: 'relieved' };
@@ -89,8 +93,11 @@ export class StandIns {
   }
 
   /** The message has gone its way: its key's record says so, or another copy is confirmed. */
-  async relieve({ standIn }: Run): Promise<void> {
-    if (standIn === undefined) return;
+  relieve({ standIn }: Run): Soon<void> {
+    return standIn === undefined ? undefined : this.#relieve(standIn);
+  }
+
+  async #relieve(standIn: string): Promise<void> {
     const { clock, namespace, guard } = this.#parts;
     const name = relievedName(namespace, standIn);
     for (let tries = 0; !(await guard.notes.mark(name, MEMORY)) && tries < TRIES; tries++) {

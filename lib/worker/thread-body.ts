@@ -3,6 +3,7 @@ import { pack as packResult } from './result-keeper.js';
 import type { Registry } from '../declarations/registry.js';
 import { unpack } from '../declarations/payload.js';
 import { Signals } from '../signals.js';
+import type { Soon } from '../soon.js';
 import type { TaskDefinition } from '../task-definition.js';
 import type { Tracing } from '../tracing.js';
 import { callBody, type BodyParts } from './body.js';
@@ -48,7 +49,7 @@ export async function runJob(parts: ThreadParts, job: Job, tell: (message: Threa
     const definition = definitionOf(parts, job);
     const args = unpack(definition, job.args, job.kwargs);
     tell({ kind: 'began' });
-    const body = (): Promise<Ending> => callBody(parts, definition, args, context);
+    const body = (): Soon<Ending> => callBody(parts, definition, args, context);
     const ending = await (parts.tracing?.within(job.trace, body) ?? body());
     // Packed here, where a class that writes itself as JSON still can.
     return ending.error !== undefined || !job.keeps

@@ -11,6 +11,7 @@ import type { FenceSource } from '../fence.js';
 import type { Guard } from '../guard.js';
 import type { Registry } from '../declarations/registry.js';
 import type { RunEvent, Signals } from '../signals.js';
+import { attempt, type Soon } from '../soon.js';
 import type { Tracing } from '../tracing.js';
 import type { Delivery, Relaying, Subscription, Transport } from '../transport.js';
 import { AckPolicy } from './ack-policy.js';
@@ -70,7 +71,8 @@ export class Worker {
   readonly #rounds: Rounds;
   readonly #threads: ThreadPool | undefined;
   readonly #watch: LoopWatch | undefined;
-  readonly #runs = new Map<Run, Promise<void>>();
+  /** Deliveries under way, with what settles as they end. */
+  readonly #runs = new Map<Run, Soon<void>>();
   readonly #subscriptions: Subscription[] = [];
   #relay: Relaying | undefined;
   /** Undefined: Celery's monitors do not see this worker. */
@@ -231,7 +233,7 @@ export class Worker {
 
   /** Every delivery is settled; a body that ignores its abort is not waited for. */
   async #settled(): Promise<true> {
-    while (this.#runs.size > 0) await Promise.all(this.#runs.values());
+    while (this.#runs.size > 0) for (const ended of this.#runs.values()) await ended;
     return true;
   }
 
@@ -281,16 +283,28 @@ export class Worker {
     }
     const run = readDelivery(delivery, this.#parts.registry, this.#parts.namespace);
     this.#node?.received(run);
-    this.#runs.set(run, this.#process(run));
+    const seat = new Seat(this.#seats.get(delivery.queue) as SeatParts);
+    this.#runs.set(run, undefined);
+    const ended = this.#process(run, seat, () => this.#executor.execute(run, seat));
+    // Most end at once, and are gone by now.
+    if (ended instanceof Promise) this.#runs.set(run, ended);
   }
 
-  async #process(run: Run): Promise<void> {
-    const seat = new Seat(this.#seats.get(run.delivery.queue) as SeatParts);
-    const broken = (error: unknown): Promise<Outcome> => this.#broken(run, error);
-    let outcome = await this.#executor.execute(run, seat).catch(broken);
-    while ((await this.#policy.settle(run, outcome).catch(broken)) === 'again') {
-      outcome = await this.#executor.again(run, seat).catch(broken);
-    }
+  #process(run: Run, seat: Seat, execute: () => Soon<Outcome>): Soon<void> {
+    const settle = (outcome: Outcome): Soon<void> => this.#settle(run, seat, outcome);
+    return attempt(execute, settle, (thrown) => this.#broken(run, thrown).then(settle));
+  }
+
+  #settle(run: Run, seat: Seat, outcome: Outcome): Soon<void> {
+    const end = (): void => this.#end(run, seat, outcome);
+    return attempt(
+      () => this.#policy.settle(run, outcome),
+      (next) => (next === 'again' ? this.#process(run, seat, () => this.#executor.again(run, seat)) : end()),
+      (thrown) => this.#broken(run, thrown).then(end),
+    );
+  }
+
+  #end(run: Run, seat: Seat, outcome: Outcome): void {
     this.#runs.delete(run);
     this.#node?.over(run, outcome);
     // An overdue body keeps its seat and its key; when it ends after all, both are free at once.

@@ -78,7 +78,7 @@ describe('a delivery on its way to its key', () => {
     const slots = new Slots(1);
     const seat = new Seat({ clock, slots, waitingRoom: { free }, draining });
     const run = readDelivery(given, registry, 'spec');
-    const outcome = seat.take().then(() => claimer.claim(run, seat));
+    const outcome = Promise.resolve(seat.take()).then(() => claimer.claim(run, seat));
     return { run, outcome, slots };
   }
 

@@ -26,7 +26,10 @@ describe('a seat', () => {
     const [first, second, third] = [seat(), seat(), seat()];
     expect(await first.take()).to.equal(true);
     const order: string[] = [];
-    const waits = [second.take().then(() => order.push('second')), third.take().then(() => order.push('third'))];
+    const waits = [
+      Promise.resolve(second.take()).then(() => order.push('second')),
+      Promise.resolve(third.take()).then(() => order.push('third')),
+    ];
     await pause(systemClock, 5);
     expect(order).to.deep.equal([]);
     first.leave();

@@ -18,6 +18,7 @@ const PURE = [
   'celery-protocol',
   'fence',
   'gather-writes',
+  'soon',
 ];
 const PORTS = ['transport', 'guard', 'result-backend', 'presence', 'notes', 'tracing'];
 const LAYERS = [

@@ -8,8 +8,8 @@ export const ACKS = [
     'worker/ack-policy',
     [
       [
-        "const answer = await this.#release(run, false);\n        if (undecided(run, answer))\n            return this.#putBack(run);\n        if (answer === 'ok')",
-        "const answer = await this.#release(run, false);\n        if (answer !== 'marked')",
+        "if (undecided(run, answer))\n            return this.#putBack(run);\n        if (answer === 'ok')\n            run.delivery.ack();",
+        "if (answer !== 'marked')\n            run.delivery.ack();",
       ],
     ],
     faults('puts back, never acks, a run whose release nobody answers'),
@@ -19,12 +19,7 @@ export const ACKS = [
     '6',
     'acked only after the release',
     'worker/ack-policy',
-    [
-      [
-        'const answer = await this.#release(run, false);',
-        'run.delivery.ack();\n        const answer = await this.#release(run, false);',
-      ],
-    ],
+    [['after(this.#release(run, false),', 'after(run.delivery.ack() && this.#release(run, false),']],
     SIMULATION,
   ),
   without(
@@ -57,8 +52,8 @@ export const ACKS = [
     'worker/ack-policy',
     [
       [
-        'await this.#parts.keeper.succeeded(run, value);\n        const answer = await this.#release(run, false);',
-        'const answer = await this.#release(run, false);\n        await this.#parts.keeper.succeeded(run, value);',
+        'after(this.#parts.keeper.succeeded(run, value), () => after(this.#release(run, false), (answer) => this.#finished(run, answer)))',
+        'after(this.#release(run, false), (answer) => after(this.#parts.keeper.succeeded(run, value), () => this.#finished(run, answer)))',
       ],
     ],
     integration('results', ''),

@@ -69,7 +69,7 @@ export const ENDS = [
     '9, expire',
     'an expired message frees its key',
     'worker/expiry',
-    [['const answer = await guard.expire(run.record, id);', "const answer = 'lost';"]],
+    [['const answer = await guard.expire(record, run.head.id);', "const answer = 'lost';"]],
     integration('expiry', 'alone is dropped and counted'),
   ),
   without(

@@ -51,8 +51,8 @@ export const HAND_OVERS = [
     'worker/ack-policy',
     [
       [
-        'const answer = await this.#release(run, false);',
-        "const answer = await this.#release(run, false);\n        if (answer === 'marked')\n            return void run.delivery.ack();",
+        '(answer) => this.#finished(run, answer)',
+        "(answer) => (answer === 'marked' ? void run.delivery.ack() : this.#finished(run, answer))",
       ],
     ],
     SIMULATION,
@@ -110,7 +110,7 @@ export const HAND_OVERS = [
     'run again',
     'arguments are read after the grant',
     'worker/executor',
-    [['(await claimer.newest(run)) ??', '']],
+    [['(run) => claimer.newest(run),', '']],
     SIMULATION,
   ),
   without(
