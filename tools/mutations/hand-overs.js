@@ -8,7 +8,7 @@ export const HAND_OVERS = [
     'confirm',
     'a producer confirms',
     'client/client',
-    [['void this.#track(this.#confirm(record, identity, this.#ttl(call, unique)));', '']],
+    [['this.#confirm(record, identity, this.#ttl(call, unique), 1);', 'this.#ended();']],
     integration('enqueue', 'publishes one message for two calls'),
     SIMULATION,
   ),
@@ -25,8 +25,8 @@ export const HAND_OVERS = [
     'client/client',
     [
       [
-        'void this.#track(this.#confirm(record, identity, this.#ttl(call, unique)));',
-        'void this.#confirm(record, identity, this.#ttl(call, unique));',
+        'this.#confirm(record, identity, this.#ttl(call, unique), 1);',
+        'this.#ended(); void this.#parts.guard.confirm(record, identity, this.#ttl(call, unique));',
       ],
     ],
     spec('integration/chosen-moments', 'is the confirm'),
@@ -41,8 +41,8 @@ export const HAND_OVERS = [
   without(
     'abandon',
     'the window stays open while a message is published',
-    'client/client',
-    [['void guard.extendPublishing(record, identity, PUBLISH_WINDOW);', '']],
+    'client/publish-windows',
+    [['void this.#guard.extendPublishing(window.record, window.identity, PUBLISH_WINDOW);', '']],
     faults('longer to publish than the publish window'),
   ),
   without(
