@@ -5,6 +5,7 @@
 export { argumentsText, readArguments, withArguments } from './celery-protocol/arguments.js';
 export { decodeBody } from './celery-protocol/decode-body.js';
 export { decodeHead } from './celery-protocol/decode-head.js';
+export { parseKombu } from './celery-protocol/kombu-json.js';
 export { checkedHeaders, encode } from './celery-protocol/encode.js';
 export {
   type DeadLetter,

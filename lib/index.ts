@@ -2,7 +2,7 @@ export { App, createApp, tasks, type MethodName } from './app/app.js';
 export type { AppWorker, WorkerState } from './app/worker-handle.js';
 export type { AppOptions, AppSettings, Container, QueueOptions, RedisClient, Services } from './app/app-options.js';
 export type { BatchOptions, CallOptions } from './app/call-options.js';
-export type { SendOptions } from './app/send-options.js';
+export type { SendOptions, SendTimeLimit } from './app/send-options.js';
 export { BatchError } from './client/batch.js';
 export type { Receipt, ReceiptHolder, ResultOptions, RolledBack } from './client/receipt.js';
 export type { TransactionBody, TransactionRunner } from './client/transaction.js';

@@ -81,7 +81,7 @@ export interface TaskMessage extends MessageBody {
   /** Epoch ms after which a worker drops it. @default never */
   readonly expires?: number | undefined;
   /** How long its body may run, for a Celery worker, ms: until its signal fires, and until it is ended. @default none */
-  readonly timeLimit?: { readonly soft: number; readonly hard: number | undefined } | undefined;
+  readonly timeLimit?: { readonly soft: number | undefined; readonly hard: number | undefined } | undefined;
   readonly rootId: string | undefined;
   readonly parentId: string | undefined;
   /** The caller's own headers; names that the wire format uses are refused. */

@@ -69,9 +69,15 @@ export class Entry {
   }
 }
 
+/** Of a run, what the tasks that it enqueues say of their origin. */
+interface Rooted {
+  /** The task that it all began with; undefined when that is the run's own, or nobody knows. */
+  readonly rootId?: string | undefined;
+}
+
 /** The context of a run, the app it belongs to, and the call that is its body. */
 interface Scope {
-  readonly context: TaskContext;
+  readonly context: TaskContext & Rooted;
   readonly app: object;
   readonly entry: Entry;
 }
@@ -85,6 +91,12 @@ export function runInScope<A extends readonly unknown[], R>(scope: Scope, body: 
 
 /** Is this call the body of the current run? */
 export const isBody = (place: Place): boolean => scopes.getStore()?.entry.admits(place) ?? false;
+
+/** Where a task that is enqueued now comes from; undefined outside a run. */
+export function currentOrigin(): { readonly rootId: string; readonly parentId: string } | undefined {
+  const context = scopes.getStore()?.context;
+  return context && { rootId: context.rootId ?? context.id, parentId: context.id };
+}
 
 /** The app of the current run; undefined outside a run. */
 export const currentApp = (): object | undefined => scopes.getStore()?.app;

@@ -117,8 +117,12 @@ describe('the codec, writing', () => {
     expect(decodeHead(encode(message({ id, task: id }), 'spec'))).to.include({ id, task: id });
   });
 
+  /** Not for a Celery worker to survive. */
+  const REQUEST = ['_children', '__class__', '_x', 'children', 'clear', 'get', 'update', 'as_execution_options'];
+
   it('refuses headers that are not names for Python, belong to the wire format, or cannot travel', () => {
-    for (const name of ['a-b', 'x-death', '', '1a', 'é', 'lock_key', 'copy', 'due', 'CC', 'hostname', 'eta']) {
+    const wrong = ['a-b', 'x-death', '', '1a', 'é', 'lock_key', 'copy', 'due', 'CC', 'hostname', 'eta'];
+    for (const name of wrong.concat(REQUEST)) {
       expect(() => encode(message({ headers: { [name]: 1 } }), 'spec'), name).to.throw(ConfigError);
     }
     for (const value of [undefined, Number.NaN, 1n, {}, [], () => 1]) {
@@ -208,12 +212,28 @@ describe('the codec, reading', () => {
     expect(decodeBody(frame)).to.deep.equal({ args: [42, 'a'], kwargs: { dry_run: true } });
   });
 
+  it('reads what kombu marks as a type of Python, of a foreign sender alone', () => {
+    const marked = (type: string, value: unknown) => ({ __type__: type, __value__: value });
+    const uuid = marked('uuid', { hex: '0123456789abcdef0123456789abcdef', version: 4 });
+    const args = [marked('datetime', '2030-01-31T08:00:00+00:00'), { deep: [marked('decimal', '1.50'), uuid] }];
+    const body = JSON.stringify([args, {}, {}]);
+    expect(decodeBody(celery(body)).args).to.deep.equal([
+      '2030-01-31T08:00:00+00:00',
+      { deep: ['1.50', '01234567-89ab-cdef-0123-456789abcdef'] },
+    ]);
+    expect(decodeBody(celery(body, { lang: 'js' })).args).to.deep.equal(args);
+    const others = [marked('mine', 'a'), marked('date', 1), { ...marked('date', 'a'), more: 1 }];
+    expect(decodeBody(celery(JSON.stringify([others, {}, {}]))).args).to.deep.equal(others);
+  });
+
   // wire.md: timelimit
   it('tells a Celery worker the time limits in seconds, the soft one and the hard one', () => {
     const limits = (timeLimit: { soft: number; hard: number | undefined }) =>
       encode(message({ timeLimit }), 'spec').headers['timelimit'];
     expect(limits({ soft: 1_500, hard: undefined })).to.deep.equal([null, 1.5]);
     expect(limits({ soft: 60_000, hard: 61_000 })).to.deep.equal([61, 60]);
+    // Shorter ones hit processes between two tasks.
+    expect(limits({ soft: 7, hard: undefined })).to.deep.equal([null, 1]);
   });
 
   it('reads the time limit of a foreign sender, the one that comes first, and never its own', () => {

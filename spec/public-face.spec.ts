@@ -89,7 +89,7 @@ describe('the public face', () => {
     expect(call).to.have.length.above(8);
     expect(listed).to.have.members([...call]);
     expect(call).to.include.members([...batch]);
-    expect([...call, 'args', 'kwargs']).to.include.members([...sent]);
+    expect([...call, 'args', 'kwargs', 'timeLimit']).to.include.members([...sent]);
   });
 
   it('has a row in docs/events.md, and a spec, for every event', () => {

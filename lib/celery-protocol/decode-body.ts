@@ -2,10 +2,12 @@ import { isUtf8 } from 'node:buffer';
 import { unzipSync } from 'node:zlib';
 import { toError, UnreadableMessageError } from '../errors.js';
 import type { Frame, MessageBody } from '../message.js';
+import { parseKombu } from './kombu-json.js';
 
 /** RabbitMQ takes no larger message by default; what inflates beyond it is no honest body. */
 const LARGEST_BODY = 128 * 1024 * 1024;
 const ENCODINGS: ReadonlySet<string | undefined> = new Set([undefined, 'utf-8', 'utf8', 'us-ascii']);
+const NO_NUMBER = /\b(NaN|Infinity)\b/;
 const LINKS = ['callbacks', 'errbacks', 'chain', 'chord'];
 
 /** The arguments of a task message. `UnreadableMessageError` with the reason when it is not one that can be run. */
@@ -19,7 +21,7 @@ export function decodeBody(frame: Frame): MessageBody {
   if (!ENCODINGS.has(contentEncoding?.toLowerCase())) {
     throw unreadable(`the content encoding is ${quoted(contentEncoding)}, not 'utf-8'`);
   }
-  return elements(parse(inflated(frame)));
+  return elements(parse(inflated(frame), frame.headers['lang'] === 'js'));
 }
 
 const unreadable = (reason: string, cause?: unknown): UnreadableMessageError =>
@@ -38,12 +40,15 @@ function inflated({ headers, body }: Frame): Buffer {
   }
 }
 
-function parse(body: Buffer): unknown {
+/** `own`: of solotask, which writes plain JSON. */
+function parse(body: Buffer, own: boolean): unknown {
   if (!isUtf8(body)) throw unreadable('the body is not UTF-8');
+  const text = body.toString();
   try {
-    return JSON.parse(body.toString());
+    return own ? JSON.parse(text) : parseKombu(text);
   } catch (error) {
-    throw unreadable('the body is not JSON', error);
+    const hint = NO_NUMBER.test(text) ? ' (Python writes NaN and Infinity, which JSON does not have)' : '';
+    throw unreadable(`the body is not JSON${hint}`, error);
   }
 }
 

@@ -16,7 +16,8 @@ export function decodeHead(frame: Frame): MessageHead {
   const lock = readLock(headers);
   if (id === undefined || task === undefined) {
     const missing = id === undefined ? 'id' : 'task';
-    throw new UnreadableMessageError(`no task message: the header '${missing}' is missing`, { id, task, lock });
+    const text = `no task message: the header '${missing}' is missing (of Celery's message protocols only 2 is read)`;
+    throw new UnreadableMessageError(text, { id, task, lock });
   }
   return {
     id,

@@ -8,8 +8,8 @@ const SHORT_STRING = 255;
 const REPR_LENGTH = 200;
 const NO_LIMIT = Object.freeze([null, null]);
 const EMBED = '{"callbacks":null,"errbacks":null,"chain":null,"chord":null}';
-/** Python reads headers as attributes. */
-const HEADER_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
+/** Python reads headers as attributes, and keeps to itself those that begin with an underscore. */
+const HEADER_NAME = /^[A-Za-z][A-Za-z0-9_]{0,127}$/;
 
 /**
  * A task message as a frame. `origin`: who sends it, as `pid@host`, for people.
@@ -78,9 +78,12 @@ function headers(message: TaskMessage, args: string, kwargs: string, origin: str
 
 /** `[hard, soft]`, in seconds. */
 const limits = ({ soft, hard }: NonNullable<TaskMessage['timeLimit']>): readonly (number | null)[] => [
-  hard === undefined ? null : hard / 1000,
-  soft / 1000,
+  seconds(hard),
+  seconds(soft),
 ];
+
+/** A limit that ends as its body does hits the process around it, which may never take a task again: rarely by a second. */
+const seconds = (ms: number | undefined): number | null => (ms === undefined ? null : Math.max(1, ms / 1000));
 
 /** The lock as headers. The fence is a string: a Celery client or a header table may not hold 53 bits. */
 export function lockHeaders({ key, mode, fence }: NonNullable<TaskMessage['lock']>): Headers {
@@ -130,7 +133,9 @@ export function checkedHeaders(own: Headers): Headers {
 function checkHeader(name: string, value: unknown): void {
   if (RESERVED_HEADERS.has(name)) throw new ConfigError(`the header '${name}' is part of the wire format`, { name });
   if (!HEADER_NAME.test(name)) {
-    throw new ConfigError(`the header '${name}' must be a name of letters, digits and _ only`, { name });
+    throw new ConfigError(`the header '${name}' must be a name of letters, digits and _ that begins with a letter`, {
+      name,
+    });
   }
   const plain = value === null || ['string', 'boolean'].includes(typeof value) || Number.isFinite(value);
   if (plain) return;

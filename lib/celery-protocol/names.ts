@@ -39,7 +39,7 @@ export const PUBLISH_HEADERS: readonly string[] = [
 /** Headers that are instructions to the broker: further queues that a message is copied to. */
 export const BROKER_HEADERS: readonly string[] = ['CC', 'BCC'];
 
-/** Attributes of a Celery worker's request: it overwrites them with the headers of the same name. */
+/** What a Celery worker's request has by itself, methods included: it overwrites them with the headers of the same name. */
 const CELERY_REQUEST: readonly string[] = [
   'args',
   'kwargs',
@@ -47,9 +47,13 @@ const CELERY_REQUEST: readonly string[] = [
   'errbacks',
   'chain',
   'chord',
+  'as_execution_options',
   'called_directly',
+  'children',
+  'clear',
   'correlation_id',
   'delivery_info',
+  'get',
   'group_index',
   'headers',
   'hostname',
@@ -62,6 +66,7 @@ const CELERY_REQUEST: readonly string[] = [
   'stamped_headers',
   'stamps',
   'taskset',
+  'update',
   'utc',
 ];
 

@@ -5,6 +5,7 @@ import type { Headers, TaskMessage } from '../message.js';
 import { wrong } from '../options.js';
 import { checkKey, type KeyValue } from '../declarations/key-value.js';
 import { pack } from '../declarations/payload.js';
+import { currentOrigin } from '../task-context.js';
 import { ABORT_GRACE, type TaskDefinition, type UniquePolicy } from '../task-definition.js';
 import { offerOf } from './offer.js';
 
@@ -32,6 +33,7 @@ export interface SendSettings extends Omit<EnqueueSettings, 'key'> {
   readonly queue: string;
   readonly args: readonly unknown[];
   readonly kwargs: Readonly<Record<string, unknown>>;
+  readonly timeLimit: TaskMessage['timeLimit'];
 }
 
 /** A checked call, on its way to becoming a message. */
@@ -52,6 +54,10 @@ export interface Call {
   readonly priority: number | undefined;
   readonly timeLimit: TaskMessage['timeLimit'];
   readonly headers: Headers;
+  /** Of a call from inside a run, the task that it all began with. */
+  readonly rootId: string | undefined;
+  /** Of a call from inside a run, that run's task. */
+  readonly parentId: string | undefined;
   /** JSON text of the arguments, to be handed to a holder; undefined without `coalesce`. */
   readonly offer: string | undefined;
   /** Waits for the commit of the transaction that it is made in. */
@@ -101,6 +107,7 @@ export function prepare(
   // The key first: of `null` where an id belongs, that it makes no key says more than that it is no payload.
   const key = keyOf(definition, args, settings.key);
   const packed = pack(definition, args);
+  const origin = currentOrigin();
   return {
     task: definition.name,
     queue: settings.queue ?? definition.queue,
@@ -114,6 +121,8 @@ export function prepare(
     priority: settings.priority ?? definition.priority,
     timeLimit: limitOf(definition),
     headers: settings.headers ?? NONE,
+    rootId: origin?.rootId,
+    parentId: origin?.parentId,
     offer: offerOf(definition, packed),
     afterCommit: settings.afterCommit ?? definition.afterCommit,
     byName: false,
@@ -146,6 +155,7 @@ export function prepareNamed(clock: Clock, task: string, { args, kwargs, ...sett
   if (first !== undefined) {
     throw new PayloadError(`${task}: ${first.path} ${first.message}`, violations, { task });
   }
+  const origin = currentOrigin();
   return {
     task,
     queue: settings.queue,
@@ -157,8 +167,10 @@ export function prepareNamed(clock: Clock, task: string, { args, kwargs, ...sett
     due: settings.due,
     expires: settings.expires,
     priority: settings.priority,
-    timeLimit: undefined,
+    timeLimit: settings.timeLimit,
     headers: settings.headers ?? NONE,
+    rootId: origin?.rootId,
+    parentId: origin?.parentId,
     offer: undefined,
     afterCommit: settings.afterCommit ?? true,
     byName: true,

@@ -267,13 +267,13 @@ export class Client {
   /** Throws, too, what cannot be encoded. */
   #publish({ call, deadline }: Job, lock: MessageLock | undefined): Promise<void> {
     const { clock, transport, origin } = this.#parts;
-    const { id, task, queue, args, kwargs, priority, timeLimit, headers, expires, due } = call;
+    const { id, task, queue, args, kwargs, priority, timeLimit, headers, expires, due, rootId, parentId } = call;
     const enqueuedAt = clock.now();
     const foreign = !this.#queues.owns(queue);
     // Written out: a literal that begins with a spread made this whole call take three times as long.
     const message = {
-      rootId: undefined,
-      parentId: undefined,
+      rootId,
+      parentId,
       headers,
       id,
       task,

@@ -1,3 +1,4 @@
+import { parseKombu } from '../celery-protocol.js';
 import { PayloadError } from '../errors.js';
 import type { StoredError, StoredResult } from '../result-backend.js';
 
@@ -11,6 +12,9 @@ interface Meta {
   readonly dropped?: unknown;
   readonly after?: unknown;
 }
+
+/** Module of Celery's error for a task that was withdrawn. */
+const REVOKED = 'celery.exceptions';
 
 /** Where a result is kept, and the channel on which it is announced. */
 export const resultKey = (id: string): string => `celery-task-meta-${id}`;
@@ -32,12 +36,16 @@ export function encodeResult({ id, task, now }: ResultHead, result: StoredResult
 function metaOf(result: StoredResult): Meta {
   if (result.status === 'dropped') {
     // Celery knows nothing of duplicates: a task that was withdrawn comes nearest, and its clients stop waiting.
-    const told = exception('TaskRevokedError', `duplicate of ${result.holder}`, 'celery.exceptions');
+    const told = exception('TaskRevokedError', `duplicate of ${result.holder}`, REVOKED);
     return { status: 'REVOKED', result: told, traceback: null, dropped: result.holder, after: result.after };
   }
   const { fence } = result;
   if (result.status === 'succeeded') return { status: 'SUCCESS', result: result.value ?? null, traceback: null, fence };
   const { type, message, code, stack } = result.error;
+  // A client of Celery knows an expired task by this, and may expect it.
+  if (code === 'EXPIRED') {
+    return { status: 'REVOKED', result: exception('TaskRevokedError', message, REVOKED), traceback: null, code };
+  }
   return { status: 'FAILURE', result: exception(type, message, null), traceback: stack ?? null, fence, code };
 }
 
@@ -70,7 +78,7 @@ export function decodeResult(id: string, text: string): StoredResult | undefined
 
 function parse(id: string, text: string): Meta {
   try {
-    const meta = JSON.parse(text) as unknown;
+    const meta = parseKombu(text);
     if (typeof meta === 'object' && meta !== null) return meta as Meta;
   } catch {
     // Told below, without the text: it may be long, and is nobody else's business.

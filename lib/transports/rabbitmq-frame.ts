@@ -26,6 +26,11 @@ interface RawChannel {
   pushConfirmCallback(): void;
 }
 
+/** ms, ten years: for more RabbitMQ closes the channel, under every publish on it, and again for each new try. */
+const LONGEST_EXPIRATION = 315_360_000_000;
+/** The largest integer of 32 bits. */
+const INT_MAX = 0x7fffffff;
+
 const PROPERTIES = [
   'contentType',
   'contentEncoding',
@@ -93,14 +98,34 @@ export class StampedProperties {
   /** Copied when it is asked for, by the driver: a copy takes longer than all the rest of a publish. */
   get headers(): Headers {
     const fresh: Record<string, unknown> = {};
-    for (const name in this.former) if (staysWith(name)) fresh[name] = this.former[name];
+    for (const name in this.former) if (staysWith(name)) fresh[name] = legible(this.former[name]);
     const { copy, due, dueQueue, expires } = this.stamp;
     return { ...fresh, copy, due, due_queue: dueQueue, due_expires: dueQueue === undefined ? undefined : expires };
   }
 }
 
+/**
+ * A header's value in a form that py-amqp reads as well. It takes RabbitMQ's 16-bit integers, which the driver writes for
+ * 128 and more, for short strings: 300 becomes `','`, and a Celery worker ends over such a time limit; 32767 is no text at
+ * all, and ends every worker on the queue. Negative ones it takes for positive, but for those of 32 bits. The encoder
+ * writes the same.
+ */
+export function legible(value: unknown): unknown {
+  if (typeof value === 'number') return legibleNumber(value);
+  if (typeof value !== 'object' || value === null || '!' in value || Buffer.isBuffer(value)) return value;
+  if (Array.isArray(value)) return value.map(legible);
+  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, legible(item)]));
+}
+
+function legibleNumber(value: number): unknown {
+  if (!Number.isInteger(value) || (value >= 0 && value < 0x80) || value > INT_MAX) return value;
+  return { '!': value < -INT_MAX ? 'double' : 'int', value };
+}
+
 const expirationOf = ({ dueQueue, expires, now }: PublishStamp): string | undefined =>
-  dueQueue === undefined && expires !== undefined ? String(Math.max(0, expires - now)) : undefined;
+  dueQueue === undefined && expires !== undefined
+    ? String(Math.min(Math.max(0, expires - now), LONGEST_EXPIRATION))
+    : undefined;
 
 const STAMP = new Set(['copy', 'due', 'due_queue', 'due_expires']);
 

@@ -6,7 +6,7 @@ import { PUBLISH_WINDOW, workerPolicy } from '../declarations/uniqueness.js';
 import { DuplicateTaskError, LeaseLostError, LockUnavailableError, toError } from '../errors.js';
 import type { HoldAnswer, Holder, KeptArguments } from '../guard.js';
 import type { RunEvent, Signals } from '../signals.js';
-import { Entry, runInScope } from '../task-context.js';
+import { currentOrigin, Entry, runInScope } from '../task-context.js';
 import type { Transport } from '../transport.js';
 import { LONGEST_RERUNS, MOST_RERUNS } from './ack-policy.js';
 import { DirectClaim, type DirectClaimParts, type DirectKey } from './direct-claim.js';
@@ -52,7 +52,9 @@ export class DirectRun implements RunView {
   constructor(parts: DirectParts, key: DirectKey) {
     this.#parts = parts;
     this.#key = key;
-    this.head = { id: parts.clock.uuid(), task: key.definition.name, attempt: 1, enqueuedAt: undefined };
+    const { name: task } = key.definition;
+    const rootId = currentOrigin()?.rootId;
+    this.head = { id: parts.clock.uuid(), task, attempt: 1, enqueuedAt: undefined, rootId };
     this.lock = { key: key.key };
     this.#claim = new DirectClaim(parts, key, this.head.id);
   }

@@ -4,7 +4,7 @@ import type { TaskContext, TaskLog } from '../task-context.js';
 
 /** What a context shows of a run: a delivery's, or that of a plain call. */
 export interface RunView {
-  readonly head: Pick<MessageHead, 'id' | 'task' | 'attempt' | 'enqueuedAt'>;
+  readonly head: Pick<MessageHead, 'id' | 'task' | 'attempt' | 'enqueuedAt' | 'rootId'>;
   readonly lock: { readonly key: string } | undefined;
   readonly lease: { readonly identity: { readonly fence: number } } | undefined;
   readonly signal: AbortSignal;
@@ -32,6 +32,11 @@ export class RunContext implements TaskContext {
 
   get id(): string {
     return this.#run.head.id;
+  }
+
+  /** For the tasks that the body enqueues. */
+  get rootId(): string | undefined {
+    return this.#run.head.rootId;
   }
 
   get task(): string {

@@ -76,12 +76,12 @@ export class ThreadCall {
 
   #job(keeps: boolean, trace: Headers | undefined): Job {
     const { head, delivery, lease, rerun, frame } = this.#run;
-    const { id, task, attempt, enqueuedAt } = head;
+    const { id, task, attempt, enqueuedAt, rootId } = head;
     const { args, kwargs } = decodeBody(frame);
     return {
       args,
       kwargs,
-      head: { id, task, attempt, enqueuedAt },
+      head: { id, task, attempt, enqueuedAt, rootId },
       event: this.#run.event(),
       fence: lease?.identity.fence,
       redelivered: delivery.redelivered,

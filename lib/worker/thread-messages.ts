@@ -18,7 +18,7 @@ export interface ThreadData {
 
 /** One run, as a thread gets it. The arguments are those of its message. */
 export interface Job extends MessageBody {
-  readonly head: Pick<MessageHead, 'id' | 'task' | 'attempt' | 'enqueuedAt'>;
+  readonly head: Pick<MessageHead, 'id' | 'task' | 'attempt' | 'enqueuedAt' | 'rootId'>;
   readonly event: RunEvent;
   readonly fence: number | undefined;
   readonly redelivered: boolean;

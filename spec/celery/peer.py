@@ -5,10 +5,14 @@
 import json
 import os
 import sys
-from datetime import datetime, timedelta
+import uuid
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
 from importlib import import_module
 
+from celery import canvas
 from celery.result import AsyncResult
+from kombu import Queue
 
 module = import_module(os.environ.get("SPEC_MODULE", "tasks"))
 app = module.app
@@ -30,8 +34,9 @@ def options_of(options):
     return options
 
 
-def send(task, args=None, kwargs=None, options=None):
-    """A task by name, whoever runs it; gives its id."""
+def send(task, args=None, kwargs=None, options=None, python=None):
+    """A task by name, whoever runs it; gives its id. `python`: its arguments as JSON cannot say them."""
+    args = eval(python) if python else args
     return app.send_task(task, args, kwargs, **options_of(options or {})).id
 
 
@@ -41,6 +46,25 @@ def call(task, how, args=None, kwargs=None, options=None):
     if how == "delay":
         return declared.delay(*(args or []), **(kwargs or {})).id
     return declared.apply_async(args, kwargs, **options_of(options or {})).id
+
+
+def send_v1(task, args):
+    """A task by Celery's first message protocol; gives its id."""
+    id = str(uuid.uuid4())
+    with app.producer_pool.acquire(block=True) as producer:
+        app.amqp.send_task_message(producer, task, app.amqp.as_task_v1(id, task, args=args), queue=os.environ["SPEC_QUEUE"])
+    return id
+
+
+def group(first, second, queue):
+    """Two tasks of one group; gives their ids."""
+    both = canvas.group(app.signature(each, args=[1]) for each in (first, second))
+    return [one.id for one in both.apply_async(queue=queue)]
+
+
+def chord(first, second, queue):
+    """A task, and another one that waits for it."""
+    return canvas.chord([app.signature(first, args=[1])], app.signature(second)).apply_async(queue=queue).id
 
 
 def chain(first, second, queue):
@@ -54,6 +78,22 @@ def declare(queue):
     with app.connection_for_write() as connection:
         app.amqp.queues.select_add(queue)
         app.amqp.queues[queue](connection.default_channel).declare()
+
+
+def somebody(*args, **kwargs):
+    """The body is elsewhere."""
+
+
+def call_any(task, how, args=None, kwargs=None, options=None):
+    """A task that somebody else runs, by `delay` or `apply_async` of a declaration without a body; gives its id."""
+    if task not in app.tasks:
+        app.task(somebody, name=task, shared=False)
+    return call(task, how, args, kwargs, options)
+
+
+def borrow(queue):
+    """From now on this queue is somebody else's: published to, and never declared."""
+    app.amqp.queues.add(Queue(queue, no_declare=True))
 
 
 def get(id, timeout=20):
@@ -86,6 +126,20 @@ def utc(seconds=0, naive=True):
 
 
 COMMANDS = {f.__name__: f for f in (send, call, chain, declare, get, state, inspect, broadcast, utc)}
+
+
+def details(id):
+    """When a task ended, and the tasks that it began."""
+    result = AsyncResult(id, app=app)
+    return {"date": result.date_done.isoformat(), "children": result.children}
+
+
+def revoke(id):
+    """Withdraws a task from all workers."""
+    app.control.revoke(id)
+
+
+COMMANDS.update({f.__name__: f for f in (send_v1, group, chord, call_any, borrow, details, revoke)})
 COMMANDS.update(getattr(module, "COMMANDS", {}))
 
 

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { Task, taskContext } from 'solotask';
+import { Task, taskContext, tasks } from 'solotask';
 import { eventually } from '../support/eventually.js';
 import { uniqueName } from '../support/servers.js';
 import { onEveryStage } from '../support/stage.js';
@@ -58,6 +58,30 @@ onEveryStage('sending a task by its name', (stage) => {
     expect(Date.now() - sent).to.be.at.least(1_000);
   });
 
+  it('tells where a task comes from that a run has enqueued: its parent, and the root of both', async () => {
+    const queue = uniqueName('celery');
+    await stage.declare(queue);
+    class Steps {
+      @Task({ queue: stage.queue })
+      async first() {
+        await tasks(Steps).second();
+      }
+      @Task({ queue: stage.queue })
+      async second() {
+        await app.send('loans.tasks.recompute', { queue, args: [taskContext().id], timeLimit: { hard: '90s' } });
+      }
+    }
+    const app = stage.app([Steps]);
+    await app.worker().start();
+    const { id } = await app.tasks(Steps).first();
+    await eventually(async () => expect(await stage.ready(queue)).to.equal(1));
+    const [frame] = await stage.messages(queue);
+    const [[parent]] = JSON.parse(String(frame?.body)) as [[string]];
+    expect(parent).to.not.equal(id);
+    expect(frame?.headers).to.deep.include({ root_id: id, parent_id: parent, timelimit: [90, null] });
+    await stage.removeQueue(queue);
+  });
+
   it('delays on our side, and gives the broker what is left of its time afterwards', async () => {
     const queue = uniqueName('celery');
     await stage.declare(queue);
@@ -108,6 +132,9 @@ onEveryStage('sending a task by its name', (stage) => {
       [() => app.send('loans.tasks.recompute', { queue, delay: '1h' }), 'CONFIG', /there is no queue/],
       [() => app.send('', { queue }), 'CONFIG', /task name of app\.send/],
       [() => app.send('x'.repeat(256), { queue }), 'CONFIG', /255 bytes/],
+      [() => app.send('a', { queue, timeLimit: '7ms' }), 'CONFIG', /timeLimit of .* at least 1000 ms/],
+      [() => app.send('a', { queue, timeLimit: { soft: '2s', hard: '1s' } }), 'CONFIG', /hard comes before soft/],
+      [() => app.send('Loans.unused', { timeLimit: '1s' }), 'CONFIG', /limit in its @Task/],
       [() => app.send('a', { queue, args: [{ big: 1n }] }), 'PAYLOAD', /args\[0\]\.big is a bigint/],
       [() => app.send('a', { queue, kwargs: { at: new Map() } }), 'PAYLOAD', /kwargs\.at is a Map/],
     ];

@@ -130,6 +130,10 @@ export interface CeleryRun {
   readonly rootId: string | null;
   readonly parentId: string | null;
   readonly correlationId: string;
+  /** Headers of the sender's own, by the names that tasks.py knows. */
+  readonly own: Readonly<Record<string, unknown>>;
+  /** Epoch ms. */
+  readonly at: number;
 }
 
 /** A real Celery worker. */

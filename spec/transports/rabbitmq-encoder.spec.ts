@@ -2,7 +2,7 @@ import amqplib, { type ChannelModel, type ConfirmChannel } from 'amqplib';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { hastenMessages, MessageEncoder, type DriverProperties } from '../../lib/transports/rabbitmq-encoder.js';
-import { StampedProperties } from '../../lib/transports/rabbitmq-frame.js';
+import { legible, StampedProperties } from '../../lib/transports/rabbitmq-frame.js';
 import { testAmqpUrl, uniqueName } from '../support/servers.js';
 
 /** What the driver hides of a connection. */
@@ -63,7 +63,7 @@ describe('the encoder of messages', () => {
     return Buffer.concat(written);
   }
 
-  it('writes what the driver writes, to the byte', () => {
+  it('writes what the driver writes of headers that py-amqp reads as well, to the byte', () => {
     const encoder = new MessageEncoder();
     let encoded = 0;
     const same = fc.property(properties, bodies, (given, body) => {
@@ -71,17 +71,20 @@ describe('the encoder of messages', () => {
       // Longer than a short text: the driver says what is wrong with it.
       if (own === undefined) return;
       encoded += 1;
-      expect(own.equals(byDriver(given, body))).to.equal(true);
+      const headers = Object.fromEntries(Object.entries(given.headers).map(([name, one]) => [name, legible(one)]));
+      expect(own.equals(byDriver({ ...given, headers }, body))).to.equal(true);
     });
     fc.assert(same, { numRuns: 2_000 });
-    expect(encoded).to.be.above(1_500);
+    expect(encoded).to.be.above(1_000);
   });
 
   it('stamps a message as the driver would, and leaves behind what belongs to a former life', () => {
     const encoder = new MessageEncoder();
     const former = { id: 'a', 'x-death': [], CC: ['b'], copy: 'old', due: 1, due_queue: 'old', due_expires: 2 };
-    const stamp = { copy: 'new', due: undefined, dueQueue: undefined, expires: undefined, now: 1_000 };
-    const stamps = [stamp, { ...stamp, expires: 3_000 }, { ...stamp, due: 9_000, dueQueue: 'loans', expires: 99_000 }];
+    const now = 1_700_000_000_000;
+    const [due, expires] = [now + 8_000, now + 98_000];
+    const stamp = { copy: 'new', due: undefined, dueQueue: undefined, expires: undefined, now };
+    const stamps = [stamp, { ...stamp, expires: now + 2_000 }, { ...stamp, due, dueQueue: 'loans', expires }];
     const seen = stamps.map((each) => {
       const given = new StampedProperties(
         { properties: { messageId: 'a' }, headers: former, body: Buffer.alloc(0) },
@@ -94,7 +97,7 @@ describe('the encoder of messages', () => {
     expect(seen).to.deep.equal([
       { id: 'a', copy: 'new', expiration: undefined },
       { id: 'a', copy: 'new', expiration: '2000' },
-      { id: 'a', copy: 'new', due: 9_000, due_queue: 'loans', due_expires: 99_000, expiration: undefined },
+      { id: 'a', copy: 'new', due, due_queue: 'loans', due_expires: expires, expiration: undefined },
     ]);
   });
 
