@@ -149,6 +149,11 @@ export interface Guard {
   /** Resolves when a quorum is ready; `LockUnavailableError` after `timeout` ms, `ConfigError` for a Redis that will not do. */
   connect(timeout: number): Promise<void>;
   claimPublishing(key: string, claim: PublishingClaim): Promise<ClaimAnswer>;
+  /**
+   * Who waits for its run here, and never expires: evidence that a run starts later, at the price of a read. Undefined when
+   * nobody does, or nobody can say; a claim then tells more.
+   */
+  waiting(key: string): Promise<Holder | undefined>;
   /** Keeps the publish window open while the same id is published again. */
   extendPublishing(key: string, identity: Identity, window: number): Promise<HoldAnswer>;
   /** publishing → queued, held for `ttl` ms more. Already running under the same id: ok. */

@@ -1,4 +1,4 @@
-import type { ClaimAnswer, Identity, KeptArguments, LockRecord } from '../guard.js';
+import type { ClaimAnswer, Holder, Identity, KeptArguments, LockRecord } from '../guard.js';
 
 /** The time of one step. */
 export interface Moment {
@@ -101,4 +101,10 @@ export function outlive(record: LockRecord, expires: number): LockRecord {
   if (record.phase !== 'queued' || record.expires === 0) return record;
   const later = expires === 0 ? 0 : Math.max(record.expires, expires);
   return later === record.expires ? record : { ...record, expires: later };
+}
+
+/** Who waits for its run here, and never expires. */
+export function waiting({ owner, phase, fence, deadline, expires }: LockRecord, now: number): Holder | undefined {
+  if (owner === undefined || phase !== 'queued' || expires !== 0 || deadline <= now) return undefined;
+  return { owner, phase, fence, left: deadline - now, seq: 0 };
 }

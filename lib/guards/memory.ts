@@ -4,6 +4,7 @@ import {
   MEMORY_TIME,
   type ClaimAnswer,
   type Guard,
+  type Holder,
   type HoldAnswer,
   type Identity,
   type KeptArguments,
@@ -19,7 +20,7 @@ import type { Presence } from '../presence.js';
 import { abandon, confirm, expire, extend, hold, release, renew } from './memory-holder.js';
 import { MemoryNotes } from './memory-notes.js';
 import { MemoryPresence } from './memory-presence.js';
-import { EMPTY, found, held, type Moment, type Step } from './memory-record.js';
+import { EMPTY, found, held, waiting, type Moment, type Step } from './memory-record.js';
 
 interface Entry {
   readonly record: LockRecord;
@@ -105,6 +106,10 @@ class MemoryGuard implements Guard {
 
   async claimPublishing(key: string, claim: PublishingClaim): Promise<ClaimAnswer> {
     return this.#claim(key, (record, at) => claimPublishing(record, claim, at));
+  }
+
+  async waiting(key: string): Promise<Holder | undefined> {
+    return this.#step(key, (record, { now }) => ({ record, answer: waiting(record, now) }));
   }
 
   async claimRunning(key: string, claim: RunningClaim): Promise<ClaimAnswer> {

@@ -5,6 +5,7 @@ import {
   MEMORY_TIME,
   type ClaimAnswer,
   type Guard,
+  type Holder,
   type HoldAnswer,
   type Identity,
   type KeptArguments,
@@ -22,6 +23,7 @@ import { RedlockNotes } from './redlock-notes.js';
 import { RedlockReader } from './redlock-reader.js';
 import { ARGUMENT_FIELDS, newestOf } from './redlock-record.js';
 import { claimAnswer, holdAnswer, word } from './redlock-votes.js';
+import { waitingHolder } from './redlock-waiting.js';
 
 /** What a guard on Redis is made of. */
 export interface RedlockGuardOptions {
@@ -70,6 +72,10 @@ export class RedlockGuard implements Guard {
   claimPublishing(key: string, claim: PublishingClaim): Promise<ClaimAnswer> {
     const words = `${word(claim.owner)} ${claim.fence} ${claim.expires} ${claim.offer?.args ?? ''}`;
     return this.#claim(this.#producer, key, claim, words, claim.window);
+  }
+
+  waiting(key: string): Promise<Holder | undefined> {
+    return waitingHolder(this.#nodes, key);
   }
 
   claimRunning(key: string, claim: RunningClaim): Promise<ClaimAnswer> {

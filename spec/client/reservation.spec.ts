@@ -85,4 +85,32 @@ describe('a producer whose claims are answered late or not at all', () => {
     expect(said).to.deep.equal(['claim 1', 'claim 2', 'abandon', 'claim 3', 'abandon']);
     expect(reserved).to.have.nested.property('holder.owner', 'a');
   });
+
+  // Client rule 3, read before it is claimed
+  it('looks up who waits once most claims are refused, and claims again where nobody does', async () => {
+    const asked: string[] = [];
+    const guard: Guard = Object.create(real, {
+      claimPublishing: {
+        value: (...args: Parameters<Guard['claimPublishing']>) => (asked.push('claim'), real.claimPublishing(...args)),
+      },
+      waiting: { value: (key: string) => (asked.push('read'), real.waiting(key)) },
+    }) as Guard;
+    const reservation = new Reservation({ guard, fences: new FenceSource(systemClock), clock: systemClock });
+    const ask = (owner: string, offer?: string) => {
+      const deadline = systemClock.monotonic() + 5_000;
+      return reservation.reserve({ record, owner, expires: undefined, hasty: false, deadline, offer });
+    };
+    await queue('a');
+    for (let i = 0; i < 20; i++) await ask('b');
+    expect(asked.slice(0, 11)).to.not.include('read');
+    expect(asked.slice(-3)).to.deep.equal(['read', 'read', 'read']);
+    asked.length = 0;
+    expect(await ask('b')).to.have.nested.property('holder.owner', 'a');
+    // Its own id, arguments to hand over, a key that nobody has: a claim says more.
+    await ask('a');
+    await ask('b', '[[1],{}]');
+    record = freshKey();
+    expect(await ask('c')).to.have.nested.property('identity.owner', 'c');
+    expect(asked).to.deep.equal(['read', 'read', 'claim', 'claim', 'read', 'claim']);
+  });
 });

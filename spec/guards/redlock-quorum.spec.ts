@@ -72,6 +72,24 @@ describe('the guard on three Redis nodes', () => {
     expect((await guard.claimPublishing(key, publishing('c'))).outcome).to.equal('unknown');
   });
 
+  it('says who waits by more than half of the nodes, with one that hangs or came back empty', async () => {
+    const fence = fences.next();
+    await hold(0, 'a', fence);
+    await hold(1, 'b', fence);
+    expect(await guard.waiting(key)).to.equal(undefined);
+    await hold(1, 'a', fence + 1);
+    expect(await guard.waiting(key)).to.equal(undefined);
+    await hold(1, 'a', fence);
+    expect(await guard.waiting(key)).to.include({ owner: 'a', fence });
+    await servers[2]!.kill('SIGSTOP');
+    const withoutOne = await guard.waiting(key);
+    await servers[0]!.kill('SIGSTOP');
+    const withoutTwo = await guard.waiting(key);
+    for (const server of [servers[0]!, servers[2]!]) await server.kill('SIGCONT');
+    expect(withoutOne).to.include({ owner: 'a', fence });
+    expect(withoutTwo).to.equal(undefined);
+  });
+
   // done: node 0 missed the release of the second run, node 1 came back empty between the two, node 2 after them
   it('finds a message done whose nodes remember different runs as the last', async () => {
     const [seq, first, second] = [fences.next(), fences.next(), fences.next()];

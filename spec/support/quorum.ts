@@ -1,6 +1,7 @@
 import type {
   ClaimAnswer,
   Guard,
+  Holder,
   HoldAnswer,
   Identity,
   KeptArguments,
@@ -14,6 +15,7 @@ import { claimAnswer, conclude, decide, holdAnswer, mayHold, type Vote } from '.
 /** What a command does; those that are alike to a network have one name. */
 export const ARROWS = [
   'claimPublishing',
+  'waiting',
   'confirm',
   'claimRunning',
   'newest',
@@ -58,6 +60,16 @@ export abstract class QuorumGuard implements Guard {
 
   claimPublishing(key: string, claim: PublishingClaim): Promise<ClaimAnswer> {
     return this.#claim(key, claim, 'claimPublishing', (guard) => guard.claimPublishing(key, claim));
+  }
+
+  /** As over Redis: the same holder on more than half of the nodes. */
+  async waiting(key: string): Promise<Holder | undefined> {
+    const holders = (await this.#each('waiting', (guard) => guard.waiting(key))).filter(
+      (holder) => holder !== undefined,
+    );
+    const alike = ({ owner, fence }: Holder): number =>
+      holders.filter((other) => other.owner === owner && other.fence === fence).length;
+    return holders.find((holder) => alike(holder) * 2 > this.#nodes);
   }
 
   claimRunning(key: string, claim: RunningClaim): Promise<ClaimAnswer> {

@@ -1,4 +1,5 @@
 // What a duplicate may be dropped on: client rules 1 to 3.
+import { clause } from './clause.js';
 import { faults, integration, SIMULATED_DISCARD, SIMULATION, spec, without } from './provers.js';
 
 const VOTES = spec('guards/redlock-votes');
@@ -66,6 +67,38 @@ export const EVIDENCE = [
     spec('client/reservation', 'waits for a holder that publishes'),
     SIMULATED_DISCARD,
     SIMULATION,
+  ),
+  ...clause(
+    '2, 3',
+    'only who is queued is read as evidence',
+    ['record', ["phase !== 'queued' || expires", 'expires']],
+    ['waiting', ["r[2] ~= 'q' or ", '']],
+  ),
+  ...clause(
+    '3',
+    'and only while its time lasts',
+    ['record', [' || deadline <= now', '']],
+    ['waiting', [' or left <= 0', '']],
+  ),
+  ...clause(
+    'expire',
+    'who may expire is told by a claim',
+    ['record', [' || expires !== 0 || deadline', ' || deadline']],
+    ['waiting', [' or r[5]', '']],
+  ),
+  without(
+    '1, 3',
+    'a read is evidence on a quorum',
+    'guards/redlock-waiting',
+    [['.length * 2 > clients.length)', '.length > 0)']],
+    QUORUM,
+  ),
+  without(
+    '3',
+    'arguments are handed over by a claim',
+    'client/reservation',
+    [['offer === undefined && this.#refused', 'this.#refused']],
+    spec('client/reservation', 'looks up who waits'),
   ),
   without(
     '2',

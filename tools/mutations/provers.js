@@ -62,7 +62,9 @@ export function spec(files, grep, label) {
 export const integration = (file, words) =>
   spec(`integration/${file}`, `on memory parts.*${words}`, `integration/${file}: ${words}`);
 
-const GUARD_SPECS = ['holder', 'running', 'publishing', 'newest', 'expiry'].map((name) => `conformance/guard-${name}`);
+const GUARD_SPECS = ['holder', 'running', 'publishing', 'newest', 'expiry', 'waiting'].map(
+  (name) => `conformance/guard-${name}`,
+);
 
 export const MEMORY_GUARD = spec(GUARD_SPECS, 'guard: memory', 'conformance, memory');
 export const REDIS_GUARD = spec(GUARD_SPECS, 'guard: redlock', 'conformance, Redis');
