@@ -1,12 +1,8 @@
-import { readFileSync } from 'node:fs';
 import type { Redis } from 'ioredis';
 import Redlock, { ExecutionError, Lock } from 'redlock';
 import { toError } from '../errors.js';
-import { conclude, decide, mayHold, readVote, type Vote } from './redlock-votes.js';
-
-const source = (name: string): string => readFileSync(new URL(`scripts/${name}.lua`, import.meta.url), 'utf8');
-
-const GRANTED: Vote = Object.freeze({ word: 'ok' });
+import { scriptText, type ScriptCalls, type ScriptPair } from './redlock-scripts.js';
+import { conclude, decide, GRANTED, mayHold, readVote, type Vote } from './redlock-votes.js';
 
 /** A command on its way: who waits for the verdict, and the votes against it so far. */
 class Ballot<T> {
@@ -33,20 +29,19 @@ class Ballot<T> {
 }
 
 /**
- * Scripts as the two slots of a Redlock instance: what takes a time goes by `extend`, what ends a hold by `release`.
- * redlock counts the votes in favour; a refusal reaches us as its `error` event, so that a quorum of them decides
- * without waiting for a node that hangs. Thousands of commands are under way at a time, and what each of them keeps alive
- * is what the garbage collector copies: two promises of ours, and no closure that is not needed.
+ * Scripts on several nodes, as the two slots of a Redlock instance: what takes a time goes by `extend`, what ends a hold by
+ * `release`. redlock counts the votes in favour; a refusal reaches us as its `error` event, so that a quorum of them
+ * decides without waiting for a node that hangs.
  */
-export class RedlockCalls {
+export class RedlockCalls implements ScriptCalls {
   readonly #redlock: Redlock;
   readonly #nodes: number;
   readonly #open = new Map<number, { add(vote: Vote, nodes: number): void }>();
   #calls = 0;
   #idle: (() => void)[] = [];
 
-  constructor(clients: readonly Redis[], memory: number, scripts: { extend: string; release?: string }) {
-    const text = (name: string) => () => `local MEMORY = ${memory}\n${source('prelude')}\n${source(name)}`;
+  constructor(clients: readonly Redis[], memory: number, scripts: ScriptPair) {
+    const text = (name: string) => () => scriptText(name, memory);
     this.#nodes = clients.length;
     this.#redlock = new Redlock(
       clients,
@@ -59,7 +54,6 @@ export class RedlockCalls {
     this.#redlock.on('error', (error: Error & { command?: { args: string[] } }) => this.#hear(error));
   }
 
-  /** `leftBehind` is called when the verdict is no grant, and a node may have granted all the same. */
   extend<T>(key: string, words: string, ms: number, read: (verdict: Vote) => T, leftBehind?: () => void): Promise<T> {
     const call = ++this.#calls;
     return this.#ask(call, this.#redlock.extend(this.#lock(call, key, words), Math.round(ms)), read, leftBehind);
@@ -70,7 +64,6 @@ export class RedlockCalls {
     return this.#ask(call, this.#redlock.release(this.#lock(call, key, words)), read);
   }
 
-  /** Resolves when what was sent is answered or given up. */
   async idle(): Promise<void> {
     if (this.#open.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }

@@ -11,6 +11,8 @@ export type Vote =
   /** The node may have executed the command, or still will. */
   | { readonly word: 'silent'; readonly cause: unknown };
 
+export const GRANTED: Vote = Object.freeze({ word: 'ok' });
+
 /** The letters of the phases in a record. */
 export const PHASES: Readonly<Record<string, Phase>> = { p: 'publishing', q: 'queued', r: 'running', k: 'kept' };
 

@@ -22,6 +22,8 @@ import { RedlockNodes, type NodeEvents } from './redlock-nodes.js';
 import { RedlockNotes } from './redlock-notes.js';
 import { RedlockReader } from './redlock-reader.js';
 import { ARGUMENT_FIELDS, newestOf } from './redlock-record.js';
+import type { ScriptCalls, ScriptPair } from './redlock-scripts.js';
+import { SingleNodeCalls } from './redlock-single.js';
 import { claimAnswer, holdAnswer, word } from './redlock-votes.js';
 import { waitingHolder } from './redlock-waiting.js';
 
@@ -36,13 +38,13 @@ export interface RedlockGuardOptions {
 
 const UNKNOWN = Promise.resolve('unknown' as const);
 
-/** The guard on independent Redis nodes, by redlock's public API; any odd number of them. */
+/** The guard on independent Redis nodes, any odd number of them: by redlock's public API, or, on one, without a vote. */
 export class RedlockGuard implements Guard {
   readonly #nodes: RedlockNodes;
   readonly #clock: Clock;
-  readonly #producer: RedlockCalls;
-  readonly #worker: RedlockCalls;
-  readonly #holder: RedlockCalls;
+  readonly #producer: ScriptCalls;
+  readonly #worker: ScriptCalls;
+  readonly #holder: ScriptCalls;
   readonly #reader: RedlockReader;
   readonly notes: Notes;
 
@@ -52,9 +54,13 @@ export class RedlockGuard implements Guard {
     this.#reader = new RedlockReader(this.#nodes);
     this.notes = new RedlockNotes(this.#nodes);
     const { clients } = this.#nodes;
-    this.#producer = new RedlockCalls(clients, memory, { extend: 'claim-publishing', release: 'abandon' });
-    this.#worker = new RedlockCalls(clients, memory, { extend: 'claim-running', release: 'release' });
-    this.#holder = new RedlockCalls(clients, memory, { extend: 'keep' });
+    const calls = (scripts: ScriptPair): ScriptCalls =>
+      clients.length === 1
+        ? new SingleNodeCalls(clients[0] as Redis, memory, scripts)
+        : new RedlockCalls(clients, memory, scripts);
+    this.#producer = calls({ extend: 'claim-publishing', release: 'abandon' });
+    this.#worker = calls({ extend: 'claim-running', release: 'release' });
+    this.#holder = calls({ extend: 'keep' });
   }
 
   get address(): string {
@@ -146,7 +152,7 @@ export class RedlockGuard implements Guard {
     return this.#nodes.close(Promise.all(idle));
   }
 
-  #claim(calls: RedlockCalls, key: string, identity: Identity, words: string, ms: number): Promise<ClaimAnswer> {
+  #claim(calls: ScriptCalls, key: string, identity: Identity, words: string, ms: number): Promise<ClaimAnswer> {
     const cause = this.#nodes.unavailable();
     if (cause !== undefined) return Promise.resolve({ outcome: 'unavailable', cause });
     // On one node the caller abandons what is undecided; a minority's grant only we can see.

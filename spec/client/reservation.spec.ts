@@ -89,11 +89,15 @@ describe('a producer whose claims are answered late or not at all', () => {
   // Client rule 3, read before it is claimed
   it('looks up who waits once most claims are refused, and claims again where nobody does', async () => {
     const asked: string[] = [];
-    const guard: Guard = Object.create(real, {
-      claimPublishing: {
-        value: (...args: Parameters<Guard['claimPublishing']>) => (asked.push('claim'), real.claimPublishing(...args)),
+    const heard = (name: string, ask: (...args: never[]) => unknown) => ({
+      value: (...args: never[]): unknown => {
+        asked.push(name);
+        return ask(...args);
       },
-      waiting: { value: (key: string) => (asked.push('read'), real.waiting(key)) },
+    });
+    const guard: Guard = Object.create(real, {
+      claimPublishing: heard('claim', real.claimPublishing.bind(real)),
+      waiting: heard('read', real.waiting.bind(real)),
     }) as Guard;
     const reservation = new Reservation({ guard, fences: new FenceSource(systemClock), clock: systemClock });
     const ask = (owner: string, offer?: string) => {
