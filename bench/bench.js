@@ -29,12 +29,15 @@ export class Bench {
   say;
   numbers = new Numbers();
   books = new Books();
+  /** Undefined where the user gave some. */
+  servers;
   #options;
   #urls;
   #rows;
   #samples;
 
-  constructor({ options, rows, sides, urls, say }) {
+  constructor({ options, rows, sides, urls, servers, say }) {
+    this.servers = servers;
     this.#options = options;
     this.#rows = rows;
     this.#urls = urls;

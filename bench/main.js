@@ -22,7 +22,7 @@ async function measure(options, rows) {
   const { AMQP_URL, REDIS_URL } = process.env;
   const servers = await startServers({ rabbit: AMQP_URL ? 0 : 1, redis: REDIS_URL ? 0 : 1 });
   const urls = { amqpUrl: AMQP_URL || servers.amqpUrl, redisUrl: REDIS_URL || servers.redisUrls[0] };
-  const bench = new Bench({ options, rows, sides, urls, say });
+  const bench = new Bench({ options, rows, sides, urls, servers, say });
   try {
     await bench.open();
     const results = await bench.play();

@@ -6,15 +6,26 @@ export function median(numbers) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-/** The median of some figures, the least and the greatest; `cpu`: µs an operation, where it was taken. */
+/** By the name of a server, the median of what it took. */
+function medians(samples) {
+  const names = Object.keys(samples[0] ?? {});
+  return Object.fromEntries(names.map((name) => [name, median(samples.map((sample) => sample[name]))]));
+}
+
+/**
+ * The median of some figures, the least and the greatest; `cpu`: µs an operation, where it was taken; `servers`: what the
+ * servers took.
+ */
 function summaryOf(samples) {
   const values = samples.map(({ value }) => value);
   const cpus = samples.flatMap(({ cpu }) => (cpu === undefined ? [] : [cpu]));
+  const servers = samples.flatMap((sample) => sample.servers ?? []);
   return {
     median: median(values),
     least: Math.min(...values),
     greatest: Math.max(...values),
     ...(cpus.length > 0 ? { cpu: median(cpus) } : {}),
+    ...(servers.length > 0 ? { servers: medians(servers) } : {}),
     values,
   };
 }

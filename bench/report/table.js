@@ -24,10 +24,15 @@ export function caption({ cpu, cores, versions, operations, rounds, load, date }
   return `${date}, ${cpu}, ${plural(cores, 'core')}${busy}; ${parts.join(', ')}; ${size}`;
 }
 
+function serversText(servers = {}) {
+  const texts = Object.entries(servers).map(([name, cpu]) => `${name} ${cpu.toFixed(0)}`);
+  return texts.length === 0 ? '' : `  (${texts.join(', ')} µs)`;
+}
+
 function seriesLines({ unit, series }) {
   const entries = Object.entries(series);
   const most = Math.max(...entries.map(([, { median }]) => median));
-  return entries.map(([label, { median, least, greatest, cpu }]) => {
+  return entries.map(([label, { median, least, greatest, cpu, servers }]) => {
     const spread = `${figure(least)}–${figure(greatest)}`;
     const cost = cpu === undefined ? '' : `${cpu.toFixed(1)} µs CPU`;
     const cells = [
@@ -37,7 +42,7 @@ function seriesLines({ unit, series }) {
       spread.padStart(19),
       cost.padStart(13),
     ];
-    return `  ${cells.join(' ')}  ${bar(median / most)}`;
+    return `  ${cells.join(' ')}  ${bar(median / most)}${serversText(servers)}`;
   });
 }
 

@@ -1,5 +1,6 @@
 // Enqueue and work: what a pass puts into the queue, the next one takes. All sides take turns in every round.
 import { QUEUE } from '../books.js';
+import { serversWatch } from '../servers-cpu.js';
 
 const STEPS = {
   plain: [
@@ -31,8 +32,9 @@ export async function fill({ sides, books, numbers }, operations) {
 }
 
 /** One pass of a side; fails unless the queue then holds exactly what it should. */
-async function pass({ books }, side, { row, step, ready }, args) {
-  const figures = await side.child.call(step, args);
+async function pass({ books, servers }, side, { row, step, ready }, args) {
+  const read = serversWatch(servers);
+  const figures = { ...(await side.child.call(step, args)), servers: read(args.operations) };
   const expected = ready * args.operations;
   if (side.queue !== undefined) await books.expect(side.queue, expected, row);
   else {
