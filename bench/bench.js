@@ -52,6 +52,8 @@ export class Bench {
     for (const side of Object.values(this.sides)) {
       const profile = side.name === 'ours' ? this.#options.profile : undefined;
       side.child = await this.start(side.name, side.settings, { profile });
+      // As in production: who enqueues is not who works. A Celery worker is a process of its own anyway.
+      side.worker = side.slow ? side.child : await this.start(side.name, side.settings, { profile });
     }
   }
 
@@ -96,10 +98,13 @@ export class Bench {
   }
 
   async close() {
-    const children = Object.values(this.sides).flatMap(({ child }) => (child === undefined ? [] : [child]));
-    const ends = await Promise.allSettled(children.map((child) => child.end()));
+    const sides = Object.values(this.sides);
+    const failures = [];
+    // One after the other: each tidies up behind itself.
+    for (const child of new Set(sides.flatMap(({ child, worker }) => [worker, child]))) {
+      await child?.end().catch((error) => failures.push(error));
+    }
     await this.books.close();
-    const failed = ends.find(({ status }) => status === 'rejected');
-    if (failed !== undefined) throw failed.reason;
+    if (failures.length > 0) throw failures[0];
   }
 }

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import amqplib from 'amqplib';
 import { Redis } from 'ioredis';
+import { latencies } from '../latency.js';
 import { CONCURRENCY, peakMemory, pool, Tally, time } from '../measure.js';
 
 const QUEUE = 'solotask-bench';
@@ -99,6 +100,22 @@ export class Side {
     await channel.cancel(consumerTag);
     await channel.close();
     return tally.read();
+  }
+
+  async latency({ count }) {
+    let started;
+    const channel = await this.#connection.createChannel();
+    const { consumerTag } = await channel.consume(QUEUE, (message) => {
+      started();
+      channel.ack(message);
+    });
+    const figures = await latencies(count, (i, stamp) => {
+      started = stamp;
+      return this.#publish('plain', i);
+    });
+    await channel.cancel(consumerTag);
+    await channel.close();
+    return figures;
   }
 
   peakMemory() {

@@ -1,6 +1,7 @@
 // Bursts of events over few keys, and single tasks on an idle system: solotask and BullMQ.
 import { QUEUE } from '../books.js';
 import { verdict } from '../burst.js';
+import { teach } from './throughput.js';
 
 /** The same two ways on both sides: a change during the run may be missed, or is covered by one more run. */
 const MODES = [
@@ -40,9 +41,15 @@ export async function burst(bench) {
   }
 }
 
+/** The floor says what of it is RabbitMQ's: a message through a quorum queue. */
+const LATENCY = ['ours', 'floor', 'bullmq'];
+
 export async function latency(bench) {
+  await bench.books.purge(QUEUE);
+  await teach(bench, 'plain');
+  const names = LATENCY.filter((name) => bench.sides[name] !== undefined);
   await bench.rounds('latency, idle', async ({ turns, record }) => {
-    for (const name of turns(present(bench))) {
+    for (const name of turns(names)) {
       const { child, label } = bench.sides[name];
       const { p50, p99 } = await child.call('latency', { count: bench.sizes.samples });
       record('latency, idle, p50', label, { value: p50 });

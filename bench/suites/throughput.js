@@ -34,7 +34,8 @@ export async function fill({ sides, books, numbers }, operations) {
 /** One pass of a side; fails unless the queue then holds exactly what it should. */
 async function pass({ books, servers }, side, { row, step, ready }, args) {
   const read = serversWatch(servers);
-  const figures = { ...(await side.child.call(step, args)), servers: read(args.operations) };
+  const process = step === 'work' ? side.worker : side.child;
+  const figures = { ...(await process.call(step, args)), servers: read(args.operations) };
   const expected = ready * args.operations;
   if (side.queue !== undefined) await books.expect(side.queue, expected, row);
   else {

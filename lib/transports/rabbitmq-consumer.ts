@@ -66,6 +66,7 @@ export class Consumer implements Subscription {
     this.#watch.abort();
     const tag = this.#tag;
     this.#tag = undefined;
+    this.#deliveries?.send();
     if (tag !== undefined) await this.#flush(this.#channel, tag);
     if (this.#deliveries === undefined || this.#deliveries.unsettled === 0) await this.close();
   }
@@ -81,6 +82,7 @@ export class Consumer implements Subscription {
     this.#cancelled = true;
     this.#stop.abort();
     this.#watch.abort();
+    this.#deliveries?.send();
     this.#deliveries?.end();
     this.#tag = undefined;
     if (channel !== undefined) {

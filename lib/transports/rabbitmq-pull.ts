@@ -57,6 +57,7 @@ export class RabbitPull implements Pull {
   }
 
   async #close(): Promise<void> {
+    this.#deliveries.send();
     // The end of a channel alone gives a quorum queue its messages back some time later.
     if (this.#deliveries.unsettled > 0) this.#channel.nackAll(true);
     await closeChannel(this.#channel, this.#clock);
