@@ -1,5 +1,7 @@
 import amqplib, { type Channel, type ChannelModel, type ConfirmChannel, type ConsumeMessage } from 'amqplib';
 import { expect } from 'chai';
+import { systemClock } from '../../lib/clock.js';
+import { createRabbitTransport } from '../../lib/transports/rabbitmq.js';
 import { DeliveryChannel } from '../../lib/transports/rabbitmq-delivery.js';
 import type { Delivery } from '../../lib/transport.js';
 import { eventually } from '../support/eventually.js';
@@ -86,5 +88,22 @@ describe('the acknowledgements of a channel', () => {
     bunch.end();
     bunch.send();
     expect(deliveries[3]?.ack()).to.equal('stale');
+  });
+
+  it('are with the broker when a subscription is closed right after them', async () => {
+    const transport = createRabbitTransport({
+      url: testAmqpUrl(),
+      namespace: uniqueName('acks'),
+      clock: systemClock,
+      connectionName: 'acks',
+    });
+    await transport.connect(10_000);
+    const taken: Delivery[] = [];
+    await channel.close();
+    const subscription = await transport.consume(queue, 10, { deliver: (one) => taken.push(one), lost: () => {} });
+    await eventually(() => expect(taken).to.have.length(10));
+    for (const delivery of taken.slice(0, 9)) delivery.ack();
+    await Promise.all([subscription.cancel(), transport.close()]);
+    await eventually(async () => expect((await sender.checkQueue(queue)).messageCount).to.equal(1));
   });
 });

@@ -4,6 +4,20 @@ import { faults, integration, SIMULATED_LATE, SIMULATION, spec, without } from '
 export const ACKS = [
   without(
     '6',
+    'an acknowledgement of many stops at the oldest open delivery',
+    'transports/rabbitmq-delivery',
+    [['if (deliveryTag > oldest)', 'if (false)']],
+    spec('transports/rabbitmq-delivery', 'leave as one'),
+  ),
+  without(
+    '6',
+    'acknowledgements are sent before their channel ends',
+    'transports/rabbitmq-consumer',
+    [['this.#deliveries?.send();\n        this.#deliveries?.end();', 'this.#deliveries?.end();']],
+    spec('transports/rabbitmq-delivery', 'right after'),
+  ),
+  without(
+    '6',
     'acked only when the release said ok',
     'worker/ack-policy',
     [
