@@ -36,8 +36,8 @@ function open(node: string | Redis): Node {
   return { client: node.duplicate(OPTIONS), address: path ?? `redis://${host}:${port}` };
 }
 
-/** Each connection has another one; a client knows its own from `connect` on. */
-const streamOf = (client: Redis): Duplex => (client as unknown as { stream: Duplex }).stream;
+/** Each connection has another one; a client knows its own from `connect` on, and a Cluster has none. */
+const streamOf = (client: Redis): Duplex | undefined => (client as unknown as { stream?: Duplex }).stream;
 
 /** The connections to the Redis nodes, and whether more than half of them are ready. */
 export class RedlockNodes {
@@ -106,7 +106,10 @@ export class RedlockNodes {
   }
 
   #watch(client: Redis): void {
-    client.on('connect', () => gatherWrites(streamOf(client)));
+    client.on('connect', () => {
+      const stream = streamOf(client);
+      if (stream !== undefined) gatherWrites(stream);
+    });
     client.on('error', (error: Error) => {
       this.#trouble = bare(error);
       this.#wake();
