@@ -70,8 +70,8 @@ async function tryAll(mutations, copies, env, all) {
 async function prove(mutations, all) {
   const began = performance.now();
   const folder = mkdtempSync(join(tmpdir(), 'solotask-mutate-'));
-  const servers = await startServers({ rabbit: 0, redis: 1 });
-  const env = { SOLOTASK_TEST_REDIS_URL: servers.env.REDIS_URL };
+  const servers = await startServers({ rabbit: 1, redis: 1 });
+  const env = { SOLOTASK_TEST_REDIS_URL: servers.env.REDIS_URL, SOLOTASK_TEST_AMQP_URL: servers.amqpUrl };
   try {
     const copies = Array.from({ length: AT_ONCE }, (_, i) => new Copy(join(folder, `${i}`)));
     row('without', 'of', 'caught by', 's');

@@ -440,6 +440,13 @@ function pulling(c: Context): void {
     await pull.next();
     await other.close();
     await eventually(async () => expect((await c.transport.figures(c.queue)).ready).to.equal(1));
+    const again = await c.transport.pull(c.queue);
+    await c.publish([3]);
+    const [last] = [await again.next(), await again.next()];
+    last?.ack();
+    // Right after the acknowledgement: it must not be given back with the rest.
+    await again.close();
+    await eventually(async () => expect((await c.transport.figures(c.queue)).ready).to.equal(1));
     expect(await rejection(pull.next())).to.be.instanceOf(BrokerUnavailableError);
   });
 

@@ -42,6 +42,31 @@ onEveryStage('a long task', (stage) => {
     expect(await stage.ready()).to.equal(0);
   }).timeout(30_000);
 
+  it('whose stand-in cannot be published does not begin: its message goes back, and begins with one', async () => {
+    const gate = new Gate();
+    const told: string[] = [];
+    class Loans {
+      @Task({ queue: stage.queue, long: '1s' })
+      async recompute(loanId: number) {
+        told.push('body');
+        await gate.pass();
+        return loanId;
+      }
+    }
+    const onPublish = (): void => {
+      told.push(told.length === 1 ? 'refused' : 'published');
+      if (told.length === 2) throw new Error('no stand-in now');
+    };
+    const app = stage.app([Loans], { onPublish });
+    const failed = stage.count(app, 'publish:failed');
+    await app.worker().start();
+    await app.tasks(Loans).recompute(1);
+    await eventually(() => expect(gate.arrivals).to.equal(1));
+    expect(told.slice(0, 4)).to.deep.equal(['published', 'refused', 'published', 'body']);
+    expect(failed.total).to.equal(1);
+    gate.open();
+  });
+
   it('goes on when the link to the broker is lost, and runs once', async () => {
     const gate = new Gate();
     let aborted = 0;

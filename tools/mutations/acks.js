@@ -11,10 +11,10 @@ export const ACKS = [
   ),
   without(
     '6',
-    'acknowledgements are sent before their channel ends',
-    'transports/rabbitmq-consumer',
-    [['this.#deliveries?.send();\n        this.#deliveries?.end();', 'this.#deliveries?.end();']],
-    spec('transports/rabbitmq-delivery', 'right after'),
+    'what was acknowledged is not given back with the rest',
+    'transports/rabbitmq-pull',
+    [['this.#deliveries.send();', '']],
+    spec('conformance/transport', 'over RabbitMQ pulling'),
   ),
   without(
     '6',

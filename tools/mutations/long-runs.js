@@ -17,6 +17,7 @@ export const LONG_RUNS = [
     'and confirmed',
     'worker/stand-ins',
     [["if (posted && run.delivery.ack() === 'settled')", "if (run.delivery.ack() === 'settled')"]],
+    integration('long', 'whose stand-in cannot be published'),
     SIMULATED_LONG,
   ),
   without(
