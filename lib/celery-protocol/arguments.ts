@@ -1,12 +1,13 @@
 import type { Frame, MessageBody } from '../message.js';
+import { parseKombu } from './kombu-json.js';
 import { bodyOf, reprHeaders } from './encode.js';
 
 /** Arguments as the record of a key keeps them: JSON text of `[args, kwargs]`. */
 export const argumentsText = ({ args, kwargs }: MessageBody): string => JSON.stringify([args, kwargs]);
 
-/** What `argumentsText` wrote. */
+/** What `argumentsText` wrote, or a Celery task in our lock space. */
 export function readArguments(text: string): MessageBody {
-  const [args, kwargs] = JSON.parse(text) as [MessageBody['args'], MessageBody['kwargs']];
+  const [args, kwargs] = parseKombu(text) as [MessageBody['args'], MessageBody['kwargs']];
   return { args, kwargs };
 }
 

@@ -14,7 +14,7 @@ import type { Guard, Identity } from '../guard.js';
 import type { MessageLock } from '../message.js';
 import type { DiscardReason, Signals } from '../signals.js';
 import type { UniquePolicy } from '../task-definition.js';
-import type { Span, Tracing } from '../tracing.js';
+import type { Tracing } from '../tracing.js';
 import type { QueueDeclaration, Transport } from '../transport.js';
 import { recordName } from '../declarations/uniqueness.js';
 import type { Call } from './call.js';
@@ -97,6 +97,7 @@ export class Client {
   #idle: () => void = () => {};
   #orders = 0;
   #closed = false;
+  #closing: Promise<void> | undefined;
   readonly #ended = (): void => {
     this.#open -= 1;
     if (this.#open === 0) this.#idle();
@@ -114,8 +115,7 @@ export class Client {
     const { clock, publishTimeout, run, tracing } = this.#parts;
     if (this.#closed) return Promise.reject(new ClosedError(CLOSED, { task: call.task }));
     const job = { call, order: this.#orders++, deadline: clock.monotonic() + publishTimeout };
-    const span = tracing?.send(call);
-    const work = span === undefined ? this.#submit(job) : this.#traced(job, span);
+    const work = tracing === undefined ? this.#submit(job) : this.#traced(job, tracing);
     if (run === undefined) return work;
     const told = work.then(run);
     this.#begun();
@@ -124,8 +124,12 @@ export class Client {
   }
 
   /** Refuses new work, then waits for what is on its way: publishes and confirms. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
     this.#closed = true;
+    return (this.#closing ??= this.#rest());
+  }
+
+  async #rest(): Promise<void> {
     while (this.#open > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
   }
 
@@ -135,7 +139,9 @@ export class Client {
   }
 
   /** A caller who brings a context of his own keeps it. */
-  async #traced(job: Job, span: Span): Promise<Receipt> {
+  async #traced(job: Job, tracing: Tracing): Promise<Receipt> {
+    const span = tracing.send(job.call);
+    if (span === undefined) return this.#submit(job);
     const { headers: own } = job.call;
     const headers = 'traceparent' in own ? own : { ...span.headers, ...own };
     try {

@@ -34,7 +34,15 @@ export async function waitingHolder({ clients }: RedlockNodes, key: string): Pro
     const text = await ask(only, key);
     return text === undefined ? undefined : holderOf(text);
   }
-  const texts = await Promise.all(clients.map((client) => ask(client, key)));
-  const holders = texts.flatMap((text) => (text === undefined ? [] : [holderOf(text)]));
-  return holders.find((holder) => holders.filter((other) => same(holder, other)).length * 2 > clients.length);
+  return new Promise((resolve) => {
+    const holders: Holder[] = [];
+    const heard = (text: string | undefined): void => {
+      if (text === undefined) return;
+      const holder = holderOf(text);
+      holders.push(holder);
+      // As for a refusal: a node that hangs is not waited for.
+      if (holders.filter((other) => same(holder, other)).length * 2 > clients.length) resolve(holder);
+    };
+    void Promise.all(clients.map((client) => ask(client, key).then(heard))).then(() => resolve(undefined));
+  });
 }

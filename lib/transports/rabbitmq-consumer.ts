@@ -82,7 +82,7 @@ export class Consumer implements Subscription {
     this.#cancelled = true;
     this.#stop.abort();
     this.#watch.abort();
-    this.#deliveries?.send();
+    this.#deliveries?.closing();
     this.#deliveries?.end();
     this.#tag = undefined;
     if (channel !== undefined) {
@@ -159,7 +159,11 @@ export class Consumer implements Subscription {
     };
     await answered(clock, channel.prefetch(prefetch)).catch(unheard);
     if (this.#cancelled) return closeChannel(channel, clock);
-    const end = (): Promise<void> => closeChannel(channel, clock).then(lost);
+    const close = (): Promise<void> => {
+      deliveries.closing();
+      return closeChannel(channel, clock);
+    };
+    const end = (): Promise<void> => close().then(lost);
     const receive = (message: ConsumeMessage | null): void => {
       if (message !== null) this.#receive(deliveries, message);
       else void end();
@@ -169,7 +173,7 @@ export class Consumer implements Subscription {
     this.#silent = false;
     const { consumerTag } = await answered(clock, channel.consume(queue, receive)).catch(unheard);
     this.#tag = consumerTag;
-    if (this.#cancelled) await closeChannel(channel, clock);
+    if (this.#cancelled) await close();
     this.#wasUp = true;
     this.#established.resolve();
     if (!this.#cancelled) void this.#idles(model, deliveries).then((idles) => (idles ? end() : undefined));

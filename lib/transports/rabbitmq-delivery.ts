@@ -19,6 +19,7 @@ export class DeliveryChannel {
   /** Acknowledged, and not sent yet. */
   #accepted: ConsumeMessage[] = [];
   #open = true;
+  #closing = false;
   #received = 0;
 
   /** `drained` is called whenever the last open delivery was settled. */
@@ -29,6 +30,11 @@ export class DeliveryChannel {
 
   get open(): boolean {
     return this.#open;
+  }
+
+  /** Whether its deliveries can be settled. */
+  get settles(): boolean {
+    return this.#open && !this.#closing;
   }
 
   get unsettled(): number {
@@ -47,6 +53,12 @@ export class DeliveryChannel {
     return new RabbitDelivery(this, queue, message);
   }
 
+  /** It is about to be closed: what was acknowledged leaves before, and nothing after. */
+  closing(): void {
+    this.send();
+    this.#closing = true;
+  }
+
   /** From now on every delivery of it is stale. */
   end(): void {
     this.#open = false;
@@ -54,7 +66,7 @@ export class DeliveryChannel {
   }
 
   settle(message: ConsumeMessage, accept: boolean): Settled {
-    if (!this.#open) return 'stale';
+    if (!this.settles) return 'stale';
     try {
       if (accept) this.#accept(message);
       else this.#channel.nack(message, false, true);
@@ -72,7 +84,7 @@ export class DeliveryChannel {
     if (this.#accepted.length === 1) queueMicrotask(() => process.nextTick(() => this.send()));
   }
 
-  /** Sends the acknowledgements now. To be called before a channel ends for any other reason than that it is lost. */
+  /** Sends the acknowledgements now. */
   send(): void {
     const accepted = this.#accepted;
     if (accepted.length === 0) return;
@@ -114,7 +126,7 @@ class RabbitDelivery implements Delivery {
   }
 
   get stale(): boolean {
-    return this.#settled || !this.#channel.open;
+    return this.#settled || !this.#channel.settles;
   }
 
   ack(): Settled {

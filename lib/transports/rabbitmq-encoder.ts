@@ -23,6 +23,8 @@ interface RawConnection {
   readonly channels: readonly ({ readonly buffer: { write(frames: Buffer): boolean } } | null | undefined)[];
   /** Looked at by the heartbeat. */
   sentSinceLastCheck: boolean;
+  /** The most bytes of a frame; larger bodies are split. */
+  readonly frameMax: number;
 }
 
 /** What is larger leaves by the driver's own encoder, which pays for itself then. */
@@ -324,7 +326,8 @@ export function hastenMessages(model: ChannelModel): void {
   const byDriver = connection.sendMessage.bind(connection);
   connection.sendMessage = (...message) => {
     const [channel, , route, , properties, body] = message;
-    const frames = encoder.encode(channel, route, properties, body);
+    const whole = body.length + FRAME_HEAD + 1 <= connection.frameMax;
+    const frames = whole ? encoder.encode(channel, route, properties, body) : undefined;
     const queue = connection.channels[channel]?.buffer;
     if (frames === undefined || queue === undefined) return byDriver(...message);
     connection.sentSinceLastCheck = true;

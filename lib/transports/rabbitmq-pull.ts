@@ -21,6 +21,8 @@ export class RabbitPull implements Pull {
   readonly #clock: Clock;
   readonly #queue: string;
   #closed: Promise<void> | undefined;
+  /** A message that was asked for and did not come in time may come yet: nothing may be acknowledged beyond it. */
+  #broken: unknown;
 
   private constructor(channel: Channel, deliveries: DeliveryChannel, { clock, queue }: PullSettings) {
     this.#channel = channel;
@@ -42,12 +44,14 @@ export class RabbitPull implements Pull {
 
   async next(): Promise<Delivery | undefined> {
     try {
+      if (this.#broken !== undefined) throw this.#broken;
       const message = await answered(this.#clock, this.#channel.get(this.#queue));
       // The same fields as a consumer's, but for the tag of the consumer, which nobody reads.
       return message === false
         ? undefined
         : this.#deliveries.receive(this.#queue, message as unknown as ConsumeMessage);
     } catch (error) {
+      this.#broken ??= error;
       throw new BrokerUnavailableError(`the channel to '${this.#queue}' is gone`, { queue: this.#queue }, error);
     }
   }
@@ -57,7 +61,7 @@ export class RabbitPull implements Pull {
   }
 
   async #close(): Promise<void> {
-    this.#deliveries.send();
+    this.#deliveries.closing();
     // The end of a channel alone gives a quorum queue its messages back some time later.
     if (this.#deliveries.unsettled > 0) this.#channel.nackAll(true);
     await closeChannel(this.#channel, this.#clock);

@@ -22,4 +22,9 @@ describe('arguments that are kept with a key', () => {
     expect(changed.headers).to.include({ id: 'x', task: 't', lock_key: 'k', kwargsrepr: '{"a":{"b":[true]}}' });
     expect(compressed.headers.compression).to.equal('application/x-gzip');
   });
+
+  it('are read as by message when a Celery task has kept them', () => {
+    const kept = '[[{"__type__": "datetime", "__value__": "2026-01-02T03:04:05+00:00"}], {"n": 1}]';
+    expect(readArguments(kept)).to.deep.equal({ args: ['2026-01-02T03:04:05+00:00'], kwargs: { n: 1 } });
+  });
 });

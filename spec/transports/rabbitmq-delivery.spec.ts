@@ -90,6 +90,19 @@ describe('the acknowledgements of a channel', () => {
     expect(deliveries[3]?.ack()).to.equal('stale');
   });
 
+  it('leave before their channel closes, and none is taken for sent after that', async () => {
+    ack(1, 2);
+    bunch.closing();
+    expect(sent).to.deep.equal(['2+']);
+    expect([deliveries[2]?.stale, deliveries[2]?.ack(), deliveries[3]?.requeue()]).to.deep.equal([
+      true,
+      'stale',
+      'stale',
+    ]);
+    expect(bunch.open).to.equal(true);
+    expect(await left()).to.have.length(8);
+  });
+
   it('are with the broker when a subscription is closed right after them', async () => {
     const transport = createRabbitTransport({
       url: testAmqpUrl(),

@@ -134,4 +134,20 @@ describe('the encoder of messages', () => {
     expect(() => own.sendToQueue(queue, Buffer.from('late'))).to.throw('Channel closed');
     await hastened.close();
   });
+
+  it('leaves to the driver what is larger than a frame of this connection', async () => {
+    const narrow = await amqplib.connect(`${testAmqpUrl()}?frameMax=4096`);
+    hastenMessages(narrow);
+    const own = await narrow.createConfirmChannel();
+    const queue = uniqueName('encoder');
+    await own.assertQueue(queue, { durable: true });
+    for (const size of [4_087, 4_088, 4_089, 8_000]) {
+      own.sendToQueue(queue, Buffer.alloc(size, 'x'), { persistent: true, headers: { size } });
+      await own.waitForConfirms();
+      const message = await own.get(queue, { noAck: true });
+      expect(message && message.content.length).to.equal(size);
+    }
+    await own.deleteQueue(queue);
+    await narrow.close();
+  });
 });

@@ -13,7 +13,7 @@ export const ACKS = [
     '6',
     'what was acknowledged is not given back with the rest',
     'transports/rabbitmq-pull',
-    [['this.#deliveries.send();', '']],
+    [['this.#deliveries.closing();', '']],
     spec('conformance/transport', 'over RabbitMQ pulling'),
   ),
   without(
