@@ -25,7 +25,7 @@ export interface QueueOptions {
   readonly maxPriority?: number;
   /**
    * Somebody else declares it (Celery, say): it must exist, and is used as it is. Only `<queue>.dead` is ours, a classic
-   * queue, where a task of this app is on it. @default false
+   * queue, where a task of this app is on it or a worker of it consumes it. @default false
    */
   readonly passive?: boolean;
 }

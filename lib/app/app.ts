@@ -13,7 +13,7 @@ import { ClosedError, ConfigError, toError } from '../errors.js';
 import { checkName, wrong } from '../options.js';
 import { healthOf, Vitals, type Health } from '../health.js';
 import { Instances } from './instances.js';
-import { closeLinks, openLinks, type Links } from './links.js';
+import { closeLinks, declareDead, openLinks, type Links } from './links.js';
 import { Inspector } from '../inspector/inspector.js';
 import { openMetrics, type Metrics } from '../metrics.js';
 import { Registry } from '../declarations/registry.js';
@@ -218,6 +218,7 @@ export class App {
     const threads = this.#rehearsal ? undefined : threadsOf(options.threads, settings, this.#resolve());
     const make = async (): Promise<Worker> => {
       const links = await this.#open();
+      await declareDead(links, settings.queues, this.#settings);
       const { namespace, publishTimeout } = this.#settings;
       const parts = { ...links, ...this.#bodies(), ...this.#basics(), namespace, publishTimeout };
       return new Worker({ ...parts, threads: threads?.(this.addresses) }, settings);

@@ -104,6 +104,19 @@ function queuesOf({ settings, registry }: LinkParts): QueueDeclaration[] {
   return [...names].map((name) => ({ ...settings.queues[name], name, deadLetters: ours.has(name) }));
 }
 
+/**
+ * Before a worker consumes: on a queue that is somebody else's, what nobody here knows needs a place as well, whether a
+ * task of the app is on it or not.
+ */
+export async function declareDead(
+  { transport }: Links,
+  names: readonly string[],
+  { queues }: AppSettings,
+): Promise<void> {
+  const passive = names.filter((name) => queues[name]?.passive === true);
+  if (passive.length > 0) await transport.declare(passive.map((name) => ({ name, passive: true, deadLetters: true })));
+}
+
 function listen(transport: Transport, guard: Guard, signals: Signals): void {
   const { address } = transport;
   transport.listen({

@@ -96,6 +96,20 @@ describe("a queue that is somebody else's, on RabbitMQ", () => {
     expect(missing).to.have.property('code', 404);
   });
 
+  it('has them once a worker of ours consumes it: what no task knows goes there, and does not go round', async () => {
+    await using app = createApp({ ...links, queues: { [queue]: { passive: true } }, services: [] });
+    const failed: string[] = [];
+    app.on('publish:failed', ({ id }) => failed.push(id));
+    await app.worker({ queues: [queue] }).start();
+    channel.sendToQueue(queue, Buffer.from('[[1], {}, {}]'), {
+      contentType: 'application/json',
+      headers: { task: 'nobody.knows', id: 'from-python' },
+    });
+    await eventually(async () => expect(await ready(`${queue}.dead`)).to.equal(1));
+    expect(await ready(queue)).to.equal(0);
+    expect(failed).to.deep.equal([]);
+  });
+
   it('takes no arguments, for they are its owner’s', () => {
     const declare = (options: object) =>
       thrownBy(() => createApp({ ...links, queues: { celery: { passive: true, ...options } }, services: [] }));
