@@ -45,9 +45,9 @@ function heldVote([letter = '', fence, left, seq, own = '', offered, owner = '']
   return { outcome: 'held', holder, own: OWN[own as keyof typeof OWN], offered: offered === '1' };
 }
 
-/** Reads an error of one node: a refusal of our scripts, or trouble. */
-export function readVote(error: Error): Vote {
-  const [name, ...rest] = error.message.split(' ');
+/** Reads what one node refuses: by our scripts, or for trouble of its own. */
+export function readRefusal(text: string): Vote {
+  const [name, ...rest] = text.split(' ');
   switch (name) {
     case 'UQHELD':
       return heldVote(rest);
@@ -62,11 +62,14 @@ export function readVote(error: Error): Vote {
     case 'UQMARKED':
       return { word: 'marked' };
     default:
-      return {
-        word: CLOSED.test(error.message) || UNSENT.test(error.message) ? 'closed' : 'silent',
-        cause: bare(error),
-      };
+      return { word: CLOSED.test(text) || UNSENT.test(text) ? 'closed' : 'silent', cause: new Error(text) };
   }
+}
+
+/** Reads an error of one node. */
+export function readVote(error: Error): Vote {
+  const vote = readRefusal(error.message);
+  return 'cause' in vote ? { ...vote, cause: bare(error) } : vote;
 }
 
 /**

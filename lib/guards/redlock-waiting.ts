@@ -1,48 +1,22 @@
-import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import type { Redis } from 'ioredis';
 import type { Holder } from '../guard.js';
-import type { RedlockNodes } from './redlock-nodes.js';
-import { unword } from './redlock-votes.js';
+import type { ScriptBatch } from './redlock-batch.js';
+import { decide, type Vote } from './redlock-votes.js';
 
-const SCRIPT = readFileSync(new URL('scripts/waiting.lua', import.meta.url), 'utf8');
-const HASH = createHash('sha1').update(SCRIPT).digest('hex');
-
-/** What one node says; undefined: nobody waits there, or it does not answer. */
-async function ask(client: Redis, key: string): Promise<string | undefined> {
-  try {
-    return ((await client.evalsha(HASH, 1, key)) ?? undefined) as string | undefined;
-  } catch (error) {
-    if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) return undefined;
-    const answer = client.eval(SCRIPT, 1, key).catch(() => undefined);
-    return ((await answer) ?? undefined) as string | undefined;
-  }
-}
-
-function holderOf(text: string): Holder {
-  const [owner = '', fence, left] = text.split(' ');
-  return { owner: unword(owner), phase: 'queued', fence: Number(fence), left: Number(left), seq: 0 };
-}
-
-/** The same holder by the same claim; of the time that is left nodes may differ. */
-const same = (one: Holder, other: Holder): boolean => one.owner === other.owner && one.fence === other.fence;
+const holderOf = (verdict: Vote | undefined): Holder | undefined =>
+  verdict !== undefined && 'outcome' in verdict && verdict.outcome === 'held' ? verdict.holder : undefined;
 
 /** The holder that more than half of the nodes say waits for its run (protocol.md, client rules 1 and 3). */
-export async function waitingHolder({ clients }: RedlockNodes, key: string): Promise<Holder | undefined> {
-  const [only] = clients;
-  if (clients.length === 1 && only !== undefined) {
-    const text = await ask(only, key);
-    return text === undefined ? undefined : holderOf(text);
-  }
+export function waitingHolder(nodes: readonly ScriptBatch[], key: string): Promise<Holder | undefined> {
+  const [only] = nodes;
+  if (nodes.length === 1 && only !== undefined) return only.ask(key, 'waiting', 0, holderOf);
   return new Promise((resolve) => {
-    const holders: Holder[] = [];
-    const heard = (text: string | undefined): void => {
-      if (text === undefined) return;
-      const holder = holderOf(text);
-      holders.push(holder);
+    const votes: Vote[] = [];
+    const heard = (vote: Vote): void => {
+      votes.push(vote);
       // As for a refusal: a node that hangs is not waited for.
-      if (holders.filter((other) => same(holder, other)).length * 2 > clients.length) resolve(holder);
+      const holder = holderOf(decide(votes, nodes.length));
+      if (holder !== undefined || votes.length === nodes.length) resolve(holder);
     };
-    void Promise.all(clients.map((client) => ask(client, key).then(heard))).then(() => resolve(undefined));
+    for (const node of nodes) void node.ask(key, 'waiting', 0, heard);
   });
 }

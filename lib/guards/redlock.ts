@@ -17,6 +17,7 @@ import {
 } from '../guard.js';
 import type { Notes } from '../notes.js';
 import type { Presence } from '../presence.js';
+import { ScriptBatch } from './redlock-batch.js';
 import { RedlockCalls } from './redlock-calls.js';
 import { RedlockNodes, type NodeEvents } from './redlock-nodes.js';
 import { RedlockNotes } from './redlock-notes.js';
@@ -45,6 +46,7 @@ export class RedlockGuard implements Guard {
   readonly #producer: ScriptCalls;
   readonly #worker: ScriptCalls;
   readonly #holder: ScriptCalls;
+  readonly #batches: readonly ScriptBatch[];
   readonly #reader: RedlockReader;
   readonly notes: Notes;
 
@@ -54,9 +56,10 @@ export class RedlockGuard implements Guard {
     this.#reader = new RedlockReader(this.#nodes);
     this.notes = new RedlockNotes(this.#nodes);
     const { clients } = this.#nodes;
+    this.#batches = clients.map((client) => new ScriptBatch(client, memory));
     const calls = (scripts: ScriptPair): ScriptCalls =>
       clients.length === 1
-        ? new SingleNodeCalls(clients[0] as Redis, memory, scripts)
+        ? new SingleNodeCalls(this.#batches[0] as ScriptBatch, scripts)
         : new RedlockCalls(clients, memory, scripts);
     this.#producer = calls({ extend: 'claim-publishing', release: 'abandon' });
     this.#worker = calls({ extend: 'claim-running', release: 'release' });
@@ -81,7 +84,7 @@ export class RedlockGuard implements Guard {
   }
 
   waiting(key: string): Promise<Holder | undefined> {
-    return waitingHolder(this.#nodes, key);
+    return waitingHolder(this.#batches, key);
   }
 
   claimRunning(key: string, claim: RunningClaim): Promise<ClaimAnswer> {

@@ -1,6 +1,6 @@
--- ARGV: '<call> <owner> <fence> <nonce, % without one>'
+-- words: '<call> <owner> <fence> <nonce, % without one>'
 read()
-local owner, fence, nonce = string.match(ARGV[1], '^%S+ (%S+) (%d+) (%S+)$')
+local owner, fence, nonce = string.match(words, '^%S+ (%S+) (%d+) (%S+)$')
 local another = nonce ~= '%' and r.n and r.n ~= nonce
 local mine = r.o == owner and r.f == fence and not another
 -- A late claim too far ahead is refused by its clock; a floor there would refuse everybody else too.

@@ -1,6 +1,6 @@
--- ARGV: '<call> <owner> <fence> <expires> <offer>', window (ms)
+-- words: '<call> <owner> <fence> <expires> <offer>'; ms: the window
 read()
-local owner, fence, expires, offer = string.match(ARGV[1], '^%S+ (%S+) (%d+) (%d+) ?(.*)$')
+local owner, fence, expires, offer = string.match(words, '^%S+ (%S+) (%d+) (%d+) ?(.*)$')
 local proposed = tonumber(fence)
 
 if held() and (r.o ~= owner or r.p ~= 'p') then
@@ -30,4 +30,4 @@ end
 if expires ~= '0' and not r.a then
   call('HSET', key, 'e', expires)
 end
-return hold(now + ARGV[2], 'o', owner, 'p', 'p', 'f', fence, 's', fence)
+return hold(now + ms, 'o', owner, 'p', 'p', 'f', fence, 's', fence)

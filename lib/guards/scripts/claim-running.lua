@@ -1,7 +1,7 @@
--- ARGV: '<call> <owner> <nonce> <fence> <copy> <seq> <expires> <strategy> <rerun> <offer>', lease (ms)
+-- words: '<call> <owner> <nonce> <fence> <copy> <seq> <expires> <strategy> <rerun> <offer>'; ms: the lease
 read()
 local owner, nonce, fence, copy, seq, expires, strategy, rerun, offer =
-  string.match(ARGV[1], '^%S+ (%S+) (%S+) (%d+) (%S+) (%d+) (%d+) (%S+) (%d) ?(.*)$')
+  string.match(words, '^%S+ (%S+) (%S+) (%d+) (%S+) (%d+) (%d+) (%S+) (%d) ?(.*)$')
 seq = tonumber(seq)
 -- No claim was ever accepted with a sequence from the future: it was made up.
 if seq > micros + MEMORY * 500 then
@@ -61,4 +61,4 @@ if rerun == '1' and r.d == owner then
   call('HDEL', key, 'd', 'u', 'v', 'z')
 end
 local run = math.max(seq, sequence('a'))
-return hold(now + ARGV[2], 'o', owner, 'n', nonce, 'p', 'r', 'f', fence, 'c', copy, 's', run)
+return hold(now + ms, 'o', owner, 'n', nonce, 'p', 'r', 'f', fence, 'c', copy, 's', run)

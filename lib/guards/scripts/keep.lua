@@ -1,9 +1,9 @@
--- What a holder does to go on holding. ARGV: '<call> <arrow> <owner> <fence>', time (ms)
-local arrow, owner, fence = string.match(ARGV[1], '^%S+ (%S+) (%S+) (%d+)$')
+-- What a holder does to go on holding. words: '<call> <arrow> <owner> <fence>'; ms: the time
+local arrow, owner, fence = string.match(words, '^%S+ (%S+) (%S+) (%d+)$')
 -- Confirms and renewals are many, and need no more than this.
 local o, p, f, t, x, d = unpack(call('HMGET', key, 'o', 'p', 'f', 't', 'x', 'd'))
 local mine = o == owner and f == fence
-local deadline = now + ARGV[2]
+local deadline = now + ms
 local answer
 
 if arrow == 'extend' then

@@ -1,15 +1,16 @@
 -- One record, one hash. Fields: o owner, n nonce, p phase (p publishing, q queued, r running, k kept), f fence,
 -- t deadline (ms by this node's clock), c copy, s seq, a args and m mark ('<seq> <json>'), x stop, l floor, e expires;
 -- of the last good run: d its id, u its fence, v its seq, z it ended in the dead letters.
--- MEMORY (ms) is written in front of this text.
-local key = KEYS[1]
+-- MEMORY (ms) is written in front of this text, and behind it the steps, each a function in `steps`.
 local call = redis.call
 local time = call('TIME')
 local micros = time[1] * 1000000 + time[2]
 local now = math.floor(micros / 1000)
 
--- The fields that are there, once they are read; of a key that nobody uses there are none.
-local r = {}
+-- Of the step that is taken: its key, what it is told ('<call> …'), a time (ms), and the fields that are there, once they
+-- are read; of a key that nobody uses there are none.
+local key, words, ms, r
+local steps = {}
 
 local function read()
   local fields = call('HGETALL', key)
@@ -93,14 +94,14 @@ local function outlive(expires)
   end
 end
 
--- At least two words: Redis 7 puts ERR in front of a single one.
+-- A step answers 1, or a text: why not.
 local function refuse(...)
-  return redis.error_reply(table.concat({ ... }, ' '))
+  return table.concat({ ... }, ' ')
 end
 
 local function refuse_held(own, offered)
-  local words = 'UQHELD %s %s %.0f %.0f %s %s %s'
-  return redis.error_reply(words:format(r.p, r.f or '0', number('t') - now, carried(), own, offered, r.o))
+  local form = 'UQHELD %s %s %.0f %.0f %s %s %s'
+  return form:format(r.p, r.f or '0', number('t') - now, carried(), own, offered, r.o)
 end
 
 -- Why this fence cannot be accepted now, as a refusal; nil when it can. seq: of the message that shall run.

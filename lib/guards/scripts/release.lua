@@ -1,6 +1,6 @@
--- ARGV: '<call> <owner> <fence> <seq> <dead> <keep>'; keep: ms for which a good run's key stays taken
+-- words: '<call> <owner> <fence> <seq> <dead> <keep>'; keep: ms for which a good run's key stays taken
 read()
-local owner, fence, seq, dead, keep = string.match(ARGV[1], '^%S+ (%S+) (%d+) (%d+) (%d) (%d+)$')
+local owner, fence, seq, dead, keep = string.match(words, '^%S+ (%S+) (%d+) (%d+) (%d) (%d+)$')
 if r.o ~= owner or r.f ~= fence or r.p ~= 'r' then
   local repeated = r.d == owner and r.u == fence
   return repeated and 1 or refuse('UQLOST', 'not held so')
