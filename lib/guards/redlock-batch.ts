@@ -85,9 +85,14 @@ export class ScriptBatch {
   }
 
   async #run(steps: readonly Step[]): Promise<unknown> {
-    const words = [steps.length] as unknown as Words;
-    for (const { key } of steps) words.push(key);
-    for (const step of steps) words.push(step.words, `${step.ms}`);
+    const words: Words = [steps.length];
+    let lines = '';
+    for (const step of steps) {
+      words.push(step.key);
+      // What else than the arguments' JSON could have several lines?
+      lines += `${step.ms} ${step.words.replaceAll('\n', ' ')}\n`;
+    }
+    words.push(lines);
     try {
       return await this.#client.evalsha(this.#hash, ...words);
     } catch (error) {

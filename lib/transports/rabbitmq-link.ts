@@ -7,7 +7,7 @@ import { type Deferred, deferred, settled } from './promises.js';
 import type { RabbitAddress } from './rabbitmq-address.js';
 import { hastenMessages } from './rabbitmq-encoder.js';
 import { connectError } from './rabbitmq-errors.js';
-import { readLongIntegers } from './rabbitmq-integers.js';
+import { readProperties } from './rabbitmq-properties.js';
 import { abandonSocket, isOver, socketOf } from './rabbitmq-socket.js';
 
 /** What a link needs to know. */
@@ -149,7 +149,7 @@ export class Link {
     this.#model = model;
     gatherWrites(socketOf(model));
     hastenMessages(model);
-    readLongIntegers(model);
+    readProperties(model);
     this.#wasUp = true;
     this.#lastError = undefined;
     this.#settings.events().connected(name);

@@ -73,27 +73,35 @@ export class Claimer {
     return run.record === undefined ? undefined : this.#claim(run, run.record, seat);
   }
 
-  async #claim(run: Run, record: string, seat: Seat): Promise<Outcome | undefined> {
-    run.nonce ??= this.#parts.clock.uuid().slice(0, 8);
-    const attempt = { undecided: [], seen: 0, trouble: 0, announced: false };
-    for (;;) {
-      if (run.delivery.stale || this.#parts.draining.aborted) return this.#end(run, attempt, { kind: 'returned' });
-      run.stage = 'claiming';
-      const step = await this.#once(run, record, attempt);
-      if (step === undefined) return undefined;
+  #claim(run: Run, record: string, seat: Seat): Promise<Outcome | undefined> {
+    const attempt = this.#attempt(run);
+    return this.#next(run, record, attempt).then((step) => step && this.#goOn(run, record, seat, attempt, step));
+  }
+
+  /** After the first claim, when it did not get the key. */
+  async #goOn(run: Run, record: string, seat: Seat, attempt: Attempt, first: Step): Promise<Outcome | undefined> {
+    for (let step: Step | undefined = first; step !== undefined;) {
       if (step.kind !== 'wait') return this.#end(run, attempt, step);
       run.stage = 'waiting';
       if (step.seated) await pause(this.#parts.clock, step.ms, this.#parts.draining);
       else if (!(await seat.wait(step.ms))) return this.#end(run, attempt, parked(step.ms));
+      step = await this.#next(run, record, attempt);
     }
+    return undefined;
+  }
+
+  /** One more claim, unless it is too late for any. Undefined when the run holds its key. */
+  #next(run: Run, record: string, attempt: Attempt): Promise<Step | undefined> {
+    if (run.delivery.stale || this.#parts.draining.aborted) return Promise.resolve({ kind: 'returned' });
+    run.stage = 'claiming';
+    return this.#once(run, record, attempt);
   }
 
   /** A run that is under way without a record gets one, under its own id. False when that cannot be had now. */
   async adopt(run: Run): Promise<boolean> {
     if (run.lease !== undefined) return true;
     run.record = ownRecordName(this.#parts.namespace, run.head.task, run.head.id);
-    run.nonce ??= this.#parts.clock.uuid().slice(0, 8);
-    const attempt = { undecided: [], seen: 0, trouble: 0, announced: false };
+    const attempt = this.#attempt(run);
     const step = await this.#once(run, run.record, attempt);
     if (step !== undefined) await this.#end(run, attempt, { kind: 'returned' });
     return step === undefined;
@@ -121,7 +129,12 @@ export class Claimer {
     }
   }
 
-  async #once(run: Run, record: string, attempt: Attempt): Promise<Step | undefined> {
+  #attempt(run: Run): Attempt {
+    run.nonce ??= this.#parts.clock.uuid().slice(0, 8);
+    return { undecided: [], seen: 0, trouble: 0, announced: false };
+  }
+
+  #once(run: Run, record: string, attempt: Attempt): Promise<Step | undefined> {
     const { guard, fences, clock } = this.#parts;
     const { nonce = '', rerun } = run;
     const owner = run.head.id;
@@ -147,15 +160,16 @@ export class Claimer {
       expires: begun === 1 ? expires : undefined,
       offer: args === undefined ? undefined : { args },
     };
-    const answer = await guard.claimRunning(record, claim);
-    const late = clock.monotonic() - sent >= lease;
-    if (answer.outcome === 'granted' && !late) {
-      run.claimSeconds = (clock.monotonic() - sent) / 1000;
-      run.lease = new Lease(this.#parts, { record, identity, lease, sent }, (error) => this.#lost(run, error));
-      return undefined;
-    }
-    if (answer.outcome === 'unknown' || answer.outcome === 'granted') attempt.undecided.push(identity);
-    return this.#read(run, attempt, answer);
+    return guard.claimRunning(record, claim).then((answer) => {
+      const took = clock.monotonic() - sent;
+      if (answer.outcome === 'granted' && took < lease) {
+        run.claimSeconds = took / 1000;
+        run.lease = new Lease(this.#parts, { record, identity, lease, sent }, (error) => this.#lost(run, error));
+        return undefined;
+      }
+      if (answer.outcome === 'unknown' || answer.outcome === 'granted') attempt.undecided.push(identity);
+      return this.#read(run, attempt, answer);
+    });
   }
 
   #read(run: Run, attempt: Attempt, answer: ClaimAnswer): Step {

@@ -57,11 +57,7 @@ export class Executor {
   constructor(parts: ExecutorParts) {
     this.#parts = parts;
     const { claimer, standIns } = parts;
-    this.#keyed = [
-      (run, seat) => after(claimer.claim(run, seat), (refused) => refused && this.#refused(run, refused)),
-      (run) => claimer.newest(run),
-      unfit,
-    ];
+    this.#keyed = [(run, seat) => claimer.claim(run, seat), (run) => claimer.newest(run), unfit];
     this.#arrival = [
       (run) => this.#untilDue(run),
       (run) => standIns.meet(run),
@@ -85,8 +81,11 @@ export class Executor {
     for (let next = passed; next < steps.length;) {
       const outcome = (steps[next] as Step)(run, seat);
       next += 1;
-      if (outcome instanceof Promise) return outcome.then((ended) => ended ?? this.#through(steps, run, seat, next));
-      if (outcome !== undefined) return outcome;
+      if (outcome instanceof Promise)
+        return outcome.then((ended) =>
+          ended === undefined ? this.#through(steps, run, seat, next) : this.#refused(run, ended),
+        );
+      if (outcome !== undefined) return this.#refused(run, outcome);
     }
     return this.#body(run);
   }

@@ -1,9 +1,12 @@
--- Steps for many keys, each as if it came alone: what goes wrong with one is its own answer. For each key ARGV has its
--- words, whose first one names the step, and its time.
+-- Steps for many keys, each as if it came alone: what goes wrong with one is its own answer. ARGV[1] has a line for each
+-- key: '<ms> <step> …'.
 local answers = {}
+local line = string.gmatch(ARGV[1], '[^\n]+')
 for i = 1, #KEYS do
-  key, words, ms, r = KEYS[i], ARGV[2 * i - 1], ARGV[2 * i], {}
-  local ended, answer = pcall(steps[string.match(words, '^%S+')])
+  local step
+  ms, words, step = string.match(line(), '^(%d+) ((%S+).*)$')
+  key, r = KEYS[i], {}
+  local ended, answer = pcall(steps[step])
   -- Redis before 7 throws texts.
   answers[i] = ended and answer or answer.err or answer
 end

@@ -61,4 +61,7 @@ if rerun == '1' and r.d == owner then
   call('HDEL', key, 'd', 'u', 'v', 'z')
 end
 local run = math.max(seq, sequence('a'))
-return hold(now + ms, 'o', owner, 'n', nonce, 'p', 'r', 'f', fence, 'c', copy, 's', run)
+if r.o ~= owner or number('s') ~= run then
+  call('HSET', key, 'o', owner, 's', text(run))
+end
+return hold(now + ms, 'n', nonce, 'p', 'r', 'f', fence, 'c', copy)

@@ -21,7 +21,7 @@ end
 
 -- Lua prints numbers with 14 digits; fences have 16. A number given to call arrives whole.
 local function text(number)
-  return string.format('%.0f', number)
+  return string.format('%d', number)
 end
 
 local function number(field)
@@ -56,8 +56,8 @@ end
 -- Moves the deadline, beside other changes: field, value, … The key outlives its holder by MEMORY, so that whoever leaves
 -- the deadline of a holder as it is leaves the key's expiry, too.
 local function hold(deadline, ...)
-  call('HSET', key, 't', deadline, ...)
-  call('PEXPIRE', key, deadline - now + MEMORY)
+  call('HSET', key, 't', text(deadline), ...)
+  call('PEXPIRE', key, text(deadline - now + MEMORY))
   return 1
 end
 

@@ -1,6 +1,6 @@
 import amqplib from 'amqplib';
 import { expect } from 'chai';
-import { readLongIntegers } from '../../lib/transports/rabbitmq-integers.js';
+import { readProperties } from '../../lib/transports/rabbitmq-properties.js';
 import { testAmqpUrl, uniqueName } from '../support/servers.js';
 
 /** What the driver hides of a connection. */
@@ -50,7 +50,7 @@ describe('headers with integers as Python writes them', () => {
     out.sendToQueue(queue, Buffer.from('next'), { headers: { plain: 1 } });
     await out.waitForConfirms();
     const receiver = await amqplib.connect(testAmqpUrl());
-    readLongIntegers(receiver);
+    readProperties(receiver);
     const channel = await receiver.createChannel();
     const first = await channel.get(queue, { noAck: true });
     const second = await channel.get(queue, { noAck: true });
