@@ -136,6 +136,24 @@ describe('the guard on one Redis node, asked for many things in one turn of the 
       for (const answer of answers.slice(1)) expect(answer).to.have.nested.property('holder.owner', 'task-0');
     });
 
+    it('those that bring ids and arguments of several lines, too', async () => {
+      const key = freshKey();
+      const holder = publishing('a\nb');
+      const offer = { args: '[[1],\n{}]\n' };
+      const [, , offered, waiting, other] = await Promise.all([
+        guard.claimPublishing(key, holder),
+        guard.confirm(key, holder, 60_000),
+        guard.claimPublishing(key, publishing('c', { offer })),
+        guard.waiting(key),
+        claim(freshKey()),
+      ]);
+      expect(offered).to.include({ outcome: 'held', offered: true });
+      expect(waiting).to.include({ owner: 'a\nb' });
+      expect(other).to.deep.equal(GRANTED);
+      const kept = (await guard.newest(key, holder)) as { args: string };
+      expect(JSON.parse(kept.args)).to.deep.equal([[1], {}]);
+    });
+
     it('"unknown" for a key that is no record of ours, and the others as ever', async () => {
       const [strange, ...keys] = freshKeys(12) as [string, ...string[]];
       const spoilt = freshKey();

@@ -9,7 +9,7 @@ export const BATCH = [
     rule: '7',
     name: 'a failed step leaves the others of its script alone',
     file: 'dist/lib/guards/scripts/batch.lua',
-    edits: [["pcall(steps[string.match(words, '^%S+')])", "true, steps[string.match(words, '^%S+')]()"]],
+    edits: [['pcall(', '(function(step) return true, step() end)(']],
     by: [by('no record of ours')],
   },
   without(
