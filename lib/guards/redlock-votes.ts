@@ -45,8 +45,7 @@ function heldVote([letter = '', fence, left, seq, own = '', offered, owner = '']
   return { outcome: 'held', holder, own: OWN[own as keyof typeof OWN], offered: offered === '1' };
 }
 
-/** Reads what one node refuses: by our scripts, or for trouble of its own. */
-export function readRefusal(text: string): Vote {
+function refusalOf(text: string): Vote {
   const [name, ...rest] = text.split(' ');
   switch (name) {
     case 'UQHELD':
@@ -63,6 +62,15 @@ export function readRefusal(text: string): Vote {
       return { word: 'marked' };
     default:
       return { word: CLOSED.test(text) || UNSENT.test(text) ? 'closed' : 'silent', cause: new Error(text) };
+  }
+}
+
+/** Reads what one node refuses: by our scripts, or for trouble of its own. What it cannot read says nothing. */
+export function readRefusal(text: string): Vote {
+  try {
+    return refusalOf(text);
+  } catch (cause) {
+    return { word: 'silent', cause };
   }
 }
 

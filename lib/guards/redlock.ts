@@ -151,8 +151,8 @@ export class RedlockGuard implements Guard {
   }
 
   close(): Promise<void> {
-    const idle = [this.#producer, this.#worker, this.#holder].map((calls) => calls.idle());
-    return this.#nodes.close(Promise.all(idle));
+    const asked = [this.#producer, this.#worker, this.#holder, ...this.#batches];
+    return this.#nodes.close(Promise.all(asked.map((calls) => calls.idle())));
   }
 
   #claim(calls: ScriptCalls, key: string, identity: Identity, words: string, ms: number): Promise<ClaimAnswer> {

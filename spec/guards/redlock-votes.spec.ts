@@ -34,7 +34,12 @@ describe('votes of Redis nodes', () => {
       "Stream isn't writeable and enableOfflineQueue options is false",
     ])
       expect(outcome(text), text).to.equal('unavailable');
-    for (const text of ['Command timed out', 'Connection is closed.', 'ERR user_script:3: oops'])
+    for (const text of [
+      'Command timed out',
+      'Connection is closed.',
+      'ERR user_script:3: oops',
+      'UQHELD q 1 1 1 n 0 %zz',
+    ])
       expect(outcome(text), text).to.equal('unknown');
   });
 
