@@ -6,7 +6,7 @@ import type { Signals } from '../signals.js';
 import type { Soon } from '../soon.js';
 import type { OnDuplicate } from '../task-definition.js';
 import { coalesces, leaseOf, ownRecordName, survives, workerPolicy } from '../declarations/uniqueness.js';
-import { Lease } from './lease.js';
+import { Lease, type Grant } from './lease.js';
 import type { Outcome } from './outcome.js';
 import type { Run } from './run.js';
 import type { Seat } from './seat.js';
@@ -160,16 +160,19 @@ export class Claimer {
       expires: begun === 1 ? expires : undefined,
       offer: args === undefined ? undefined : { args },
     };
-    return guard.claimRunning(record, claim).then((answer) => {
-      const took = clock.monotonic() - sent;
-      if (answer.outcome === 'granted' && took < lease) {
-        run.claimSeconds = took / 1000;
-        run.lease = new Lease(this.#parts, { record, identity, lease, sent }, (error) => this.#lost(run, error));
-        return undefined;
-      }
-      if (answer.outcome === 'unknown' || answer.outcome === 'granted') attempt.undecided.push(identity);
-      return this.#read(run, attempt, answer);
-    });
+    const grant = { record, identity, lease, sent };
+    return guard.claimRunning(record, claim).then((answer) => this.#answered(run, attempt, grant, answer));
+  }
+
+  #answered(run: Run, attempt: Attempt, grant: Grant, answer: ClaimAnswer): Step | undefined {
+    const took = this.#parts.clock.monotonic() - grant.sent;
+    if (answer.outcome === 'granted' && took < grant.lease) {
+      run.claimSeconds = took / 1000;
+      run.lease = new Lease(this.#parts, grant, (error) => this.#lost(run, error));
+      return undefined;
+    }
+    if (answer.outcome === 'unknown' || answer.outcome === 'granted') attempt.undecided.push(grant.identity);
+    return this.#read(run, attempt, answer);
   }
 
   #read(run: Run, attempt: Attempt, answer: ClaimAnswer): Step {

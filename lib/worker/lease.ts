@@ -1,6 +1,7 @@
 import type { Clock, Timer } from '../clock.js';
 import { LeaseLostError } from '../errors.js';
 import type { Guard, Identity } from '../guard.js';
+import { FirstRenewals } from './first-renewals.js';
 
 /** What a lease works with. */
 export interface LeaseParts {
@@ -39,12 +40,14 @@ export class Lease {
     this.#deadline = grant.sent + grant.lease;
     this.#lost = lost;
     // A claim that took long has left less than its third.
-    this.#schedule(Math.min(this.#lease / 3, this.#deadline - parts.clock.monotonic()));
+    const due = Math.min(parts.clock.monotonic() + this.#lease / 3, this.#deadline);
+    FirstRenewals.of(parts.clock).add(this, due);
   }
 
   /** Ends the renewals; the key stays as it is. */
   stop(): void {
     this.#stopped = true;
+    FirstRenewals.of(this.#parts.clock).delete(this);
     this.#renewal?.cancel();
     this.#end?.cancel();
   }
@@ -56,7 +59,7 @@ export class Lease {
   }
 
   #schedule(wait: number): void {
-    this.#renewal = this.#parts.clock.after(wait, () => void this.#renew());
+    this.#renewal = this.#parts.clock.after(wait, () => void this.renew());
   }
 
   /** A timer is late when the event loop was blocked, and early when a renewal came: what counts is the clock. */
@@ -66,7 +69,8 @@ export class Lease {
     else this.#end = this.#parts.clock.after(left, () => this.#watch());
   }
 
-  async #renew(): Promise<void> {
+  /** Asks the guard for the whole time again, and does so at each third of it from now on. */
+  async renew(): Promise<void> {
     const { clock, guard } = this.#parts;
     const sent = clock.monotonic();
     if (sent >= this.#deadline) return this.#lose('the lease has passed without an answer from Redis');

@@ -160,8 +160,8 @@ export const ENDS = [
     edits: [
       ["case 'done':", "case 'granted-before':\n            case 'done':"],
       [
-        'const answer = await guard.claimRunning(record, claim);',
-        "const stored = await guard.read(record);\n        const before = run.delivery.redelivered && stored?.phase === 'queued' && stored.owner === identity.owner && begun < (run.definition?.retry.attempts ?? 1);\n        const answer = before ? { outcome: 'granted-before', own: true, dead: false, id: identity.owner } : await guard.claimRunning(record, claim);",
+        'return guard.claimRunning(record, claim).then(',
+        "const before = (stored) => run.delivery.redelivered && stored?.phase === 'queued' && stored.owner === identity.owner && begun < (run.definition?.retry.attempts ?? 1);\n        return guard.read(record).then((stored) => before(stored) ? { outcome: 'granted-before', own: true, dead: false, id: identity.owner } : guard.claimRunning(record, claim)).then(",
       ],
     ],
     by: [SIMULATION, SIMULATED_DISCARD],

@@ -98,11 +98,15 @@ class Locks:
             url, decode_responses=True, socket_timeout=0.5, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0)
         )
         folder = Path(scripts) if scripts is not None else find_scripts()
-        prelude = f'local MEMORY = {memory}\n{(folder / "prelude.lua").read_text("utf-8")}\n'
+        prelude, single = ((folder / f'{name}.lua').read_text('utf-8') for name in ('prelude', 'single'))
+
+        def script(name):
+            step = (folder / f'{name}.lua').read_text('utf-8')
+            text = f"local MEMORY = {memory}\n{prelude}steps['{name}'] = function()\n{step}end\n{single}"
+            return self._redis.register_script(text)
+
         names = ('claim-publishing', 'claim-running', 'keep', 'release', 'abandon')
-        self._scripts = {
-            name: self._redis.register_script(prelude + (folder / f'{name}.lua').read_text('utf-8')) for name in names
-        }
+        self._scripts = {name: script(name) for name in names}
 
     def record(self, task, key):
         """The name of a key's record. A task's name may hold the separator."""
