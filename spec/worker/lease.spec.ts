@@ -92,9 +92,7 @@ describe('the lease of a run', () => {
     expect(timers).to.have.length(1);
     ended.stop();
     for (const moment of [49, 50, 100, 150, 200, 250, 300]) await jump(moment);
-    expect(asked).to.deep.equal([
-      ...['short 50', 'short 100', 'short 150', 'middle 200', 'short 200', 'short 250', 'long 300', 'short 300'],
-    ]);
+    expect(asked.join()).to.equal('short 50,short 100,short 150,middle 200,short 200,short 250,long 300,short 300');
   });
 
   it('counts from when a renewal was sent, not from its answer', async () => {
