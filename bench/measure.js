@@ -50,8 +50,13 @@ export class Tally {
     this.#left = operations;
   }
 
-  count(i) {
+  /** A run begins, which is counted later. */
+  begin() {
     this.#watch ??= stopwatch();
+  }
+
+  count(i) {
+    this.begin();
     const place = i - this.#first;
     if (!(place >= 0 && place < this.#runs.length)) throw new Error(`the task ${i} is of another row`);
     if (this.#runs[place]++ === 0 && --this.#left === 0) this.#done();

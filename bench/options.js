@@ -6,7 +6,7 @@ export const HELP = `npm run bench -- [options]
   --quick            the five main rows with fewer operations, about a minute; draws no chart
   --only TEXT        only rows whose name contains TEXT; may be given more than once; draws no chart
   --rows             list the rows, and end
-  --sides LIST       of ours,floor,bullmq,celery (default: all that there are; with --quick no celery)
+  --sides LIST       of ours,floor,hand,bullmq,celery (default: all that there are; with --quick no celery)
   --celery           install Celery if it is not there (Debian, as root)
   --rounds N         counted rounds, after one that warms up (default 5; 3 with --quick)
   --operations N     operations in a row (default 20000; 5000 with --quick); all other sizes follow
@@ -18,7 +18,7 @@ export const HELP = `npm run bench -- [options]
   --profile DIR      CPU profiles of solotask's process
 `;
 
-const SIDES = ['ours', 'floor', 'bullmq', 'celery'];
+const SIDES = ['ours', 'floor', 'hand', 'bullmq', 'celery'];
 const text = { type: 'string' };
 const flag = { type: 'boolean', default: false };
 const OPTIONS = {

@@ -15,7 +15,7 @@ export async function provideBullmq(say) {
   if (existsSync(new URL('node_modules/bullmq/package.json', import.meta.url))) return;
   say('BullMQ is not in bench/node_modules yet: running `npm ci --prefix bench`, this once\n');
   const { ok, output } = await run('npm', ['ci', '--prefix', HERE], { timeout: 300_000 });
-  if (!ok) throw fail('npm ci --prefix bench', `${output}\nWithout BullMQ: --sides ours,floor\n`);
+  if (!ok) throw fail('npm ci --prefix bench', `${output}\nWithout BullMQ: --sides ours,floor,hand\n`);
 }
 
 /** A Python that has Celery, and Celery's version; undefined when there is none. */

@@ -2,10 +2,11 @@
 import { CELERY_QUEUE, QUEUE } from './books.js';
 import { findCelery, installCelery, provideBullmq } from './peers.js';
 
-/** `slow`: gets a tenth of the operations. Without a queue at the broker a side is asked itself. */
+/** `slow`: gets a tenth of the operations. `only`: the one row that it is in. Without a queue at the broker a side is asked itself. */
 const ALL = {
   ours: { label: 'solotask', queue: QUEUE },
   floor: { label: 'floor', queue: QUEUE },
+  hand: { label: 'by hand', queue: QUEUE, only: 'work, unique' },
   bullmq: { label: 'BullMQ' },
   celery: { label: 'Celery', queue: CELERY_QUEUE, slow: true },
 };

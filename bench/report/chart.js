@@ -23,6 +23,7 @@ const COLOURS = {
   missed: ['fill', '#cf222e', '#ff7b72'],
   ours: ['fill', '#0969da', '#4493f8'],
   floor: ['fill', '#8c959f', '#6e7681'],
+  hand: ['fill', '#8250df', '#a371f7'],
   peer: ['fill', '#d4812f', '#e0912f'],
   celery: ['fill', '#4a9a4a', '#57ab5a'],
   mark: ['stroke', '#1f2328', '#e6edf3'],
@@ -48,6 +49,7 @@ ${colours(1)}
 const KINDS = [
   [/^BullMQ/, 'peer'],
   [/^Celery/, 'celery'],
+  [/^by hand/, 'hand'],
   [/^(floor|node -e 0)/, 'floor'],
 ];
 

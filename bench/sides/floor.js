@@ -6,7 +6,8 @@ import { latencies } from '../latency.js';
 import { CONCURRENCY, peakMemory, pool, Tally, time } from '../measure.js';
 
 const QUEUE = 'solotask-bench';
-const PREFIX = `${QUEUE}:floor`;
+/** The key of the task `i`. */
+export const keyOf = (i) => `${QUEUE}:held:${i}`;
 
 /** ms a key is held. */
 const HELD = 60 * 60 * 1000;
@@ -31,20 +32,23 @@ function copies({ content, properties }, number) {
       persistent: true,
       mandatory: true,
     };
-    return { body: Buffer.from(before + i + after), options };
+    return { id, body: Buffer.from(before + i + after), options };
   };
 }
 
+/** Which task a message is. */
+export const numberOf = ({ content }) => JSON.parse(content)[0][0];
+
 export class Side {
   #connection;
+  redis;
   #channel;
-  #redis;
   #make = {};
 
   async open({ amqpUrl, redisUrl, bare }) {
     this.#connection = await amqplib.connect(amqpUrl, { noDelay: true });
     this.#channel = await this.#connection.createConfirmChannel();
-    this.#redis = new Redis(redisUrl, { enableAutoPipelining: true });
+    this.redis = new Redis(redisUrl, { enableAutoPipelining: true });
     this.bare = bare;
   }
 
@@ -53,28 +57,30 @@ export class Side {
     const message = await this.#channel.get(QUEUE);
     this.#channel.ack(message);
     const copy = copies(message, number);
-    const naked = (i) => ({ body: copy(i).body, options: { persistent: true, mandatory: true } });
+    const naked = (i) => ({ ...copy(i), options: { persistent: true, mandatory: true } });
     this.#make[method] = this.bare ? naked : copy;
     return message.content.length;
   }
 
-  #publish(method, i) {
-    const { body, options } = this.#make[method](i);
+  #publish({ body, options }) {
     return new Promise((resolve, reject) => {
       this.#channel.sendToQueue(QUEUE, body, options, (error) => (error ? reject(error) : resolve()));
     });
   }
 
-  /** Whether the key was free. */
-  async #take(i) {
-    return (await this.#redis.set(`${PREFIX}:${i}`, randomUUID(), 'PX', HELD, 'NX')) === 'OK';
+  /** Whether the key was free; `id` holds it then. */
+  async #take(i, id) {
+    return (await this.redis.set(keyOf(i), id, 'PX', HELD, 'NX')) === 'OK';
   }
 
   enqueue({ method, first, operations }) {
     return time(operations, () =>
       pool(operations, async (i) => {
-        if (method === 'unique' && !(await this.#take(first + i))) throw new Error(`the key ${first + i} was taken`);
-        await this.#publish(method, first + i);
+        const number = first + i;
+        const message = this.#make[method](number);
+        const free = method !== 'unique' || (await this.#take(number, message.id));
+        if (!free) throw new Error(`the key ${number} was taken`);
+        await this.#publish(message);
       }),
     );
   }
@@ -82,19 +88,22 @@ export class Side {
   duplicates({ first, operations }) {
     return time(operations, () =>
       pool(operations, async (i) => {
-        if (await this.#take(first + i)) throw new Error(`the key ${first + i} was free`);
+        if (await this.#take(first + i, randomUUID())) throw new Error(`the key ${first + i} was free`);
       }),
     );
+  }
+
+  /** What a delivery is for: the side by hand does more. */
+  run(message, channel, tally) {
+    tally.count(numberOf(message));
+    channel.ack(message);
   }
 
   async work({ first, operations }) {
     const tally = new Tally(first, operations);
     const channel = await this.#connection.createChannel();
     await channel.prefetch(CONCURRENCY);
-    const { consumerTag } = await channel.consume(QUEUE, (message) => {
-      tally.count(JSON.parse(message.content)[0][0]);
-      channel.ack(message);
-    });
+    const { consumerTag } = await channel.consume(QUEUE, (message) => this.run(message, channel, tally));
     await tally.complete;
     // Acknowledgements may get lost when a channel is closed right after them; the answer to a cancel comes after them.
     await channel.cancel(consumerTag);
@@ -111,7 +120,7 @@ export class Side {
     });
     const figures = await latencies(count, (i, stamp) => {
       started = stamp;
-      return this.#publish('plain', i);
+      return this.#publish(this.#make.plain(i));
     });
     await channel.cancel(consumerTag);
     await channel.close();
@@ -124,6 +133,6 @@ export class Side {
 
   async close() {
     await this.#connection?.close();
-    await this.#redis?.quit();
+    await this.redis?.quit();
   }
 }

@@ -14,13 +14,13 @@ const STEPS = {
   ],
 };
 
-/** The floor's messages are copies of solotask's: it gets one to look at. */
+/** The messages of the bare drivers' sides are copies of solotask's: each gets one to look at. */
 export async function teach({ sides, numbers }, method) {
-  const { ours, floor } = sides;
-  if (floor === undefined) return;
-  const number = numbers.take(1);
-  await ours.child.call('enqueue', { method, first: number, operations: 1 });
-  await floor.child.call('learn', { method, number });
+  for (const side of [sides.floor, sides.hand].filter((each) => each !== undefined)) {
+    const number = numbers.take(1);
+    await sides.ours.child.call('enqueue', { method, first: number, operations: 1 });
+    await side.child.call('learn', { method, number });
+  }
 }
 
 /** Puts so many plain tasks of solotask's into the queue, by whoever is fastest. */
@@ -49,16 +49,20 @@ async function play(bench, method, side, record) {
   const operations = side.slow ? bench.sizes.celery : bench.sizes.operations;
   const args = { method, first: bench.numbers.take(operations), operations };
   for (const step of STEPS[method]) {
-    if (side.slow && step.step === 'duplicates') continue;
-    record(step.row, side.label, await pass(bench, side, step, args));
+    if (step.step === 'duplicates' && (side.slow || side.only !== undefined)) continue;
+    const figures = await pass(bench, side, step, args);
+    if (side.only === undefined || side.only === step.row) record(step.row, side.label, figures);
   }
 }
 
+const takesPart = ({ only }, method) => only === undefined || STEPS[method].some(({ row }) => row === only);
+
 const suite = (method) => async (bench) => {
+  const sides = Object.values(bench.sides).filter((side) => takesPart(side, method));
   await bench.books.purge(QUEUE);
   await teach(bench, method);
   await bench.rounds(`enqueue and work, ${method}`, async ({ turns, record }) => {
-    for (const side of turns(Object.values(bench.sides))) await play(bench, method, side, record);
+    for (const side of turns(sides)) await play(bench, method, side, record);
   });
 };
 

@@ -11,6 +11,13 @@ describe('npm run bench', () => {
     }
   }).timeout(60_000);
 
+  it('plays the work of unique tasks with a lock by hand, and no other row', async () => {
+    const rows = await played('--only', 'unique', '--sides', 'ours,hand');
+    const sides = Object.fromEntries(rows.map(({ name, series }) => [name, Object.keys(series)]));
+    expect(sides).to.deep.equal({ 'enqueue, unique': ['solotask'], 'work, unique': ['solotask', 'by hand'] });
+    expect(rows.at(-1)?.checks).to.have.length(1);
+  }).timeout(60_000);
+
   it('plays bursts and single tasks', async () => {
     expect(await played('--only', 'burst', '--only', 'idle')).to.have.length(5);
   }).timeout(60_000);
