@@ -1,7 +1,6 @@
 import type { Clock, Timer } from '../clock.js';
 import { LeaseLostError } from '../errors.js';
 import type { Guard, Identity } from '../guard.js';
-import { FirstRenewals } from './first-renewals.js';
 
 /** What a lease works with. */
 export interface LeaseParts {
@@ -40,14 +39,12 @@ export class Lease {
     this.#deadline = grant.sent + grant.lease;
     this.#lost = lost;
     // A claim that took long has left less than its third.
-    const due = Math.min(parts.clock.monotonic() + this.#lease / 3, this.#deadline);
-    FirstRenewals.of(parts.clock).add(this, due);
+    this.#schedule(Math.min(this.#lease / 3, this.#deadline - parts.clock.monotonic()));
   }
 
   /** Ends the renewals; the key stays as it is. */
   stop(): void {
     this.#stopped = true;
-    FirstRenewals.of(this.#parts.clock).delete(this);
     this.#renewal?.cancel();
     this.#end?.cancel();
   }
@@ -59,7 +56,7 @@ export class Lease {
   }
 
   #schedule(wait: number): void {
-    this.#renewal = this.#parts.clock.after(wait, () => void this.renew());
+    this.#renewal = this.#parts.clock.after(wait, () => void this.#renew());
   }
 
   /** A timer is late when the event loop was blocked, and early when a renewal came: what counts is the clock. */
@@ -69,8 +66,7 @@ export class Lease {
     else this.#end = this.#parts.clock.after(left, () => this.#watch());
   }
 
-  /** Asks the guard for the whole time again, and does so at each third of it from now on. */
-  async renew(): Promise<void> {
+  async #renew(): Promise<void> {
     const { clock, guard } = this.#parts;
     const sent = clock.monotonic();
     if (sent >= this.#deadline) return this.#lose('the lease has passed without an answer from Redis');

@@ -88,21 +88,7 @@ export const LEASES = [
     '5, renew',
     'a lease is renewed at all',
     'worker/lease',
-    [['FirstRenewals.of(parts.clock).add(this, due);', 'this.#watch();']],
+    [['this.#schedule(Math.min(this.#lease / 3, this.#deadline - parts.clock.monotonic()));', 'this.#watch();']],
     spec('worker/lease'),
-  ),
-  without(
-    '5, renew',
-    'a shorter lease is renewed in its own time',
-    'worker/first-renewals',
-    [['if (due < this.#next)', 'if (this.#next === Infinity)']],
-    spec('worker/lease', 'in its own time'),
-  ),
-  without(
-    '5, renew',
-    'the leases after the first are renewed, too',
-    'worker/first-renewals',
-    [['if (next < Infinity)', 'if (false)']],
-    spec('worker/lease', 'in its own time'),
   ),
 ];
