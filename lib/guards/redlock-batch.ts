@@ -11,7 +11,7 @@ const LARGEST = 64;
 
 interface Step {
   readonly key: string;
-  /** The first one names the script. */
+  /** One line, whose first word names the script. */
   readonly words: string;
   readonly ms: number;
   readonly answered: (vote: Vote) => void;
@@ -91,8 +91,7 @@ export class ScriptBatch {
     let lines = '';
     for (const step of steps) {
       words.push(step.key);
-      // What else than the arguments' JSON could have several lines?
-      lines += `${step.ms} ${step.words.replaceAll('\n', ' ')}\n`;
+      lines += `${step.ms} ${step.words}\n`;
     }
     words.push(lines);
     try {

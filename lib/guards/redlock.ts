@@ -10,6 +10,7 @@ import {
   type Identity,
   type KeptArguments,
   type LockRecord,
+  type Offer,
   type PublishingClaim,
   type RecordScan,
   type RunEnd,
@@ -36,6 +37,9 @@ export interface RedlockGuardOptions {
   /** How long fence, floor and done outlive a holder, ms. @default 600000 */
   readonly memory?: number | undefined;
 }
+
+/** Offered arguments as the rest of a line: a line break in JSON text is a space. */
+const line = (offer: Offer | undefined): string => offer?.args.replaceAll('\n', ' ') ?? '';
 
 const UNKNOWN = Promise.resolve('unknown' as const);
 
@@ -79,7 +83,7 @@ export class RedlockGuard implements Guard {
   }
 
   claimPublishing(key: string, claim: PublishingClaim): Promise<ClaimAnswer> {
-    const words = `${word(claim.owner)} ${claim.fence} ${claim.expires} ${claim.offer?.args ?? ''}`;
+    const words = `${word(claim.owner)} ${claim.fence} ${claim.expires} ${line(claim.offer)}`;
     return this.#claim(this.#producer, key, claim, words, claim.window);
   }
 
@@ -90,7 +94,7 @@ export class RedlockGuard implements Guard {
   claimRunning(key: string, claim: RunningClaim): Promise<ClaimAnswer> {
     const { owner, nonce, fence, copy, seq = 0, expires = 0, strategy, rerun = false, offer } = claim;
     const ids = `${word(owner)} ${word(nonce)} ${fence} ${word(copy)}`;
-    const words = `${ids} ${seq} ${expires} ${strategy} ${rerun ? 1 : 0} ${offer?.args ?? ''}`;
+    const words = `${ids} ${seq} ${expires} ${strategy} ${rerun ? 1 : 0} ${line(offer)}`;
     return this.#claim(this.#worker, key, claim, words, claim.lease);
   }
 
