@@ -12,7 +12,7 @@ export interface FrameProperties {
   readonly timestamp?: number;
 }
 
-/** A header table: any JSON-like values. */
+/** A header table; its values are like JSON's. */
 export type Headers = Readonly<Record<string, unknown>>;
 
 /** A message as a broker carries it: real bytes, whatever the transport. */

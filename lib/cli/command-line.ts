@@ -35,7 +35,7 @@ export interface RunOptions {
   readonly shutdownTimeout: number;
   /** ms */
   readonly connectTimeout: number;
-  /** Undefined: no probes. 0: any. */
+  /** Undefined: no probes. 0: a free one. */
   readonly healthPort: number | undefined;
   readonly logLevel: LogThreshold;
   /** Undefined: by whether stdout is a terminal. */

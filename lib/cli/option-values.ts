@@ -22,7 +22,7 @@ const wholeValue = (most: number): ((text: string) => number | undefined) =>
 export const countValue = wholeValue(65_535);
 export const runsValue = wholeValue(1_000_000_000);
 
-/** 0: any that is free. */
+/** 0: a free one. */
 export const portValue = given((text) => {
   if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text);
   throw new InvalidArgumentError('It takes a port from 0 to 65535; 0 takes any that is free.');

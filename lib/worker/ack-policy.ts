@@ -242,7 +242,7 @@ export class AckPolicy {
     run.delivery.ack();
     await this.#parts.standIns.relieve(run);
     const { lease } = run;
-    // Now there is a message again: the key may wait for it as long as any.
+    // Now there is a message again: the key may wait for it as long as for others.
     if (lease !== undefined && ackedEarly(run)) {
       await this.#repeat(() => this.#parts.guard.confirm(lease.record, lease.identity, this.#ttl(run, delay)));
     }

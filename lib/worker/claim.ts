@@ -150,7 +150,7 @@ export class Claimer {
       owner,
       fence,
       nonce,
-      // A redelivery of what goes on without its delivery is as any other copy: it must not stop the run.
+      // A redelivery of what goes on without its delivery is like other copies: it must not stop the run.
       copy: survives(run.definition) ? nonce : copy,
       seq: run.lock?.fence,
       lease,

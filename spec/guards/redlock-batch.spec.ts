@@ -238,6 +238,7 @@ describe('the guard on one Redis node, asked for many things in one turn of the 
     it('hangs, answers "unknown" to all of them in time', async () => {
       await claim(freshKey());
       await server.kill('SIGSTOP');
+      // Before the connection itself is given up, after two seconds.
       const began = performance.now();
       const keys = freshKeys(LARGEST + 6);
       const asked = outcomes(keys);
@@ -248,7 +249,7 @@ describe('the guard on one Redis node, asked for many things in one turn of the 
       expect(answers).to.deep.equal(times('unknown', keys.length));
       expect(kept).to.deep.equal(times('unknown', 2));
       expect(waiting).to.equal(undefined);
-      expect(took).to.be.within(200, 600);
+      expect(took).to.be.within(200, 1_900);
     });
 
     it('may not write, is unavailable for claims, and still says who waits', async () => {

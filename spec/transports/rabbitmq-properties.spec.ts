@@ -47,7 +47,9 @@ describe('headers with integers as Python writes them', () => {
       contentEncoding: 'L',
       messageId: 'L',
     });
-    out.sendToQueue(queue, Buffer.from('next'), { headers: { plain: 1 } });
+    // Names as long as those before, or not of ASCII, where other ones stood.
+    const others = { on: LONG, größe: 'Zürich €', half: -1.5, none: null, nope: 'no' };
+    out.sendToQueue(queue, Buffer.from('next'), { headers: others, replyTo: 'ä', priority: 3, timestamp: 7 });
     await out.waitForConfirms();
     const receiver = await amqplib.connect(testAmqpUrl());
     readProperties(receiver);
@@ -59,6 +61,8 @@ describe('headers with integers as Python writes them', () => {
     expect(first.properties.headers).to.deep.equal(headers);
     expect(first.properties).to.include({ contentType: 'text/L', contentEncoding: 'L', messageId: 'L' });
     expect(second.content.toString()).to.equal('next');
+    expect(second.properties.headers).to.deep.equal(others);
+    expect(second.properties).to.include({ replyTo: 'ä', priority: 3, timestamp: 7 });
     await channel.deleteQueue(queue);
     await Promise.all([sender.close(), receiver.close()]);
   });

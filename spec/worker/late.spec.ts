@@ -79,7 +79,7 @@ describe('a run of which nobody said that it is long', () => {
     expect(set.published).to.have.length(1);
   });
 
-  it('fails and is retried as any other', async () => {
+  it('fails and is retried like the others', async () => {
     const attempts: number[] = [];
     class Loans {
       declare readonly clock: Clock;

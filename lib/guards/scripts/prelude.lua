@@ -19,7 +19,8 @@ local function read()
   end
 end
 
--- Lua prints numbers with 14 digits; fences have 16. A number given to call arrives whole.
+-- Lua prints numbers with 14 digits; fences have 16. A number given to call arrives whole, but Redis
+-- takes longer to print it.
 local function text(number)
   return string.format('%d', number)
 end
