@@ -1,7 +1,7 @@
 // Many events over few keys: the books of the producer, of the worker, which is another process, and what both say together.
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { pool, time } from './measure.js';
+import { time } from './measure.js';
 
 /** How long a body takes, ms. */
 export const BODY = 5;
@@ -19,13 +19,11 @@ export async function callBurst({ events, keys }, send) {
   const called = Array.from({ length: keys }, () => 0);
   let accepted = 0;
   const begin = now();
-  const figures = await time(events, () =>
-    pool(events, async (i) => {
-      const key = spread(i) % keys;
-      called[key] = now();
-      if (await send(key, i)) accepted += 1;
-    }),
-  );
+  const figures = await time({ first: 0, operations: events }, async (i) => {
+    const key = spread(i) % keys;
+    called[key] = now();
+    if (await send(key, i)) accepted += 1;
+  });
   return { begin, called, accepted, figures };
 }
 

@@ -26,37 +26,35 @@ export function stopwatch() {
   };
 }
 
-/** How fast `run` is. */
-export async function time(operations, run) {
+/** How fast `operate` is, for `first`, `first + 1`, …; nobody looks at the first `warm` of these `operations`. */
+export async function time({ first, operations, warm = 0 }, operate) {
   globalThis.gc?.();
+  await pool(warm, (i) => operate(first + i));
   const read = stopwatch();
-  await run();
-  return read(operations);
+  await pool(operations - warm, (i) => operate(first + warm + i));
+  return read(operations - warm);
 }
 
-/** Who has run, of the tasks `first` to `first + operations - 1`; its watch starts with the first run. */
+/** Who has run, of the tasks `first` to `first + operations - 1`; its watch starts when `warm` of them have, or with the first. */
 export class Tally {
   #first;
   #runs;
   #left;
+  #warm;
   #done;
   #watch;
   complete = new Promise((resolve) => (this.#done = resolve));
 
-  constructor(first, operations) {
+  constructor({ first, operations, warm = 0 }) {
     globalThis.gc?.();
     this.#first = first;
     this.#runs = new Uint8Array(operations);
     this.#left = operations;
-  }
-
-  /** A run begins, which is counted later. */
-  begin() {
-    this.#watch ??= stopwatch();
+    this.#warm = warm;
   }
 
   count(i) {
-    this.begin();
+    if (this.#runs.length - this.#left === this.#warm) this.#watch ??= stopwatch();
     const place = i - this.#first;
     if (!(place >= 0 && place < this.#runs.length)) throw new Error(`the task ${i} is of another row`);
     if (this.#runs[place]++ === 0 && --this.#left === 0) this.#done();
@@ -64,7 +62,7 @@ export class Tally {
 
   /** The figures until now. Nothing was lost, or `complete` would still wait. */
   read() {
-    const figures = this.#watch(this.#runs.length);
+    const figures = this.#watch(this.#runs.length - this.#warm);
     const twice = this.#runs.filter((runs) => runs !== 1).length;
     if (twice > 0) throw new Error(`${twice} of ${this.#runs.length} tasks ran more than once`);
     return figures;

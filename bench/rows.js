@@ -74,6 +74,7 @@ export function rowsFor(operations) {
 export function sizesFor(operations) {
   return {
     operations,
+    warm: Math.round(operations / 4),
     celery: Math.max(1, Math.round(operations / 10)),
     events: EVENTS * operations,
     keys: Math.max(1, Math.round(operations / 20)),

@@ -4,7 +4,7 @@ import { Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import { callBurst, Runs } from '../burst.js';
 import { latencies } from '../latency.js';
-import { CONCURRENCY, pool, Tally, time } from '../measure.js';
+import { CONCURRENCY, Tally, time } from '../measure.js';
 
 const QUEUE = 'solotask-bench-bullmq';
 /** Finished jobs are not kept: neither are solotask's messages. */
@@ -46,33 +46,30 @@ export class Side {
   }
 
   /** Every job is new. */
-  async enqueue({ method, first, operations }) {
+  async enqueue(args) {
     const ids = new Set();
-    const figures = await this.#add({ method, first, operations }, (job) => ids.add(job.id));
-    if (ids.size !== operations) throw new Error(`${ids.size} jobs of ${operations} calls`);
+    const figures = await this.#add(args, (job) => ids.add(job.id));
+    if (ids.size !== args.operations) throw new Error(`${ids.size} jobs of ${args.operations} calls`);
     return figures;
   }
 
-  duplicates({ first, operations }) {
-    return this.#add({ method: 'unique', first, operations }, () => {});
+  duplicates(args) {
+    return this.#add(args, () => {});
   }
 
-  #add({ method, first, operations }, added) {
+  #add({ method, ...numbers }, added) {
     const unique = method === 'unique';
-    return time(operations, () =>
-      pool(operations, async (i) => {
-        const number = first + i;
-        const options = unique ? { ...OPTIONS, deduplication: { id: `bench:${number}` } } : OPTIONS;
-        added(await this.#queue.add(method, { i: number }, options));
-      }),
-    );
+    return time(numbers, async (i) => {
+      const options = unique ? { ...OPTIONS, deduplication: { id: `bench:${i}` } } : OPTIONS;
+      added(await this.#queue.add(method, { i }, options));
+    });
   }
 
-  async work({ first, operations }) {
-    const tally = new Tally(first, operations);
+  async work(numbers) {
+    const tally = new Tally(numbers);
     const { worker, counts } = await this.#worker(async ({ data }) => tally.count(data.i));
     await tally.complete;
-    while (counts.completed < operations && counts.failed === undefined) await turn();
+    while (counts.completed < numbers.operations && counts.failed === undefined) await turn();
     const figures = tally.read();
     await worker.close();
     if (counts.failed !== undefined) throw counts.failed;

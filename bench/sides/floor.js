@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import amqplib from 'amqplib';
 import { Redis } from 'ioredis';
 import { latencies } from '../latency.js';
-import { CONCURRENCY, peakMemory, pool, Tally, time } from '../measure.js';
+import { CONCURRENCY, peakMemory, Tally, time } from '../measure.js';
 
 const QUEUE = 'solotask-bench';
 /** The key of the task `i`. */
@@ -73,24 +73,19 @@ export class Side {
     return (await this.redis.set(keyOf(i), id, 'PX', HELD, 'NX')) === 'OK';
   }
 
-  enqueue({ method, first, operations }) {
-    return time(operations, () =>
-      pool(operations, async (i) => {
-        const number = first + i;
-        const message = this.#make[method](number);
-        const free = method !== 'unique' || (await this.#take(number, message.id));
-        if (!free) throw new Error(`the key ${number} was taken`);
-        await this.#publish(message);
-      }),
-    );
+  enqueue({ method, ...numbers }) {
+    return time(numbers, async (i) => {
+      const message = this.#make[method](i);
+      const free = method !== 'unique' || (await this.#take(i, message.id));
+      if (!free) throw new Error(`the key ${i} was taken`);
+      await this.#publish(message);
+    });
   }
 
-  duplicates({ first, operations }) {
-    return time(operations, () =>
-      pool(operations, async (i) => {
-        if (await this.#take(first + i, randomUUID())) throw new Error(`the key ${first + i} was free`);
-      }),
-    );
+  duplicates(numbers) {
+    return time(numbers, async (i) => {
+      if (await this.#take(i, randomUUID())) throw new Error(`the key ${i} was free`);
+    });
   }
 
   /** What a delivery is for: the side by hand does more. */
@@ -99,8 +94,8 @@ export class Side {
     channel.ack(message);
   }
 
-  async work({ first, operations }) {
-    const tally = new Tally(first, operations);
+  async work(numbers) {
+    const tally = new Tally(numbers);
     const channel = await this.#connection.createChannel();
     await channel.prefetch(CONCURRENCY);
     const { consumerTag } = await channel.consume(QUEUE, (message) => this.run(message, channel, tally));

@@ -35,7 +35,6 @@ export class Side extends Floor {
     const i = numberOf(message);
     const [key, id] = [keyOf(i), message.properties.messageId];
     if ((await this.redis.claim(key, id, LEASE)) !== 1) throw new Error(`the claim of ${key} was refused`);
-    tally.begin();
     if ((await this.redis.release(key, id)) !== 1) throw new Error(`the release of ${key} was refused`);
     channel.ack(message);
     // Not before: with the last count the channel is closed.

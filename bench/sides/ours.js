@@ -4,7 +4,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { createApp, Task } from '../../dist/lib/index.js';
 import { callBurst, Runs } from '../burst.js';
 import { latencies } from '../latency.js';
-import { CONCURRENCY, peakMemory, pool, Tally, time } from '../measure.js';
+import { CONCURRENCY, peakMemory, Tally, time } from '../measure.js';
 
 const QUEUE = 'solotask-bench';
 
@@ -52,15 +52,14 @@ export class Side {
   }
 
   /** Enqueues the tasks `first`, `first + 1`, …; every one has the same end, `status`. */
-  async enqueue({ method, first, operations, status = 'enqueued' }) {
+  async enqueue({ method, status = 'enqueued', ...numbers }) {
     const stub = this.#app.tasks(Bench);
     let right = 0;
-    const figures = await time(operations, () =>
-      pool(operations, async (i) => {
-        const receipt = await stub[method](first + i);
-        if (receipt.status === status) right += 1;
-      }),
-    );
+    const figures = await time(numbers, async (i) => {
+      const receipt = await stub[method](i);
+      if (receipt.status === status) right += 1;
+    });
+    const { operations } = numbers;
     if (right !== operations) throw new Error(`${right} receipts of ${operations} are '${status}'`);
     return figures;
   }
@@ -70,8 +69,8 @@ export class Side {
   }
 
   /** Runs them all, each exactly once; every acknowledgement is with the broker then. */
-  async work({ first, operations }) {
-    const tally = new Tally(first, operations);
+  async work(numbers) {
+    const tally = new Tally(numbers);
     body = (i) => tally.count(i);
     const working = worker(this.#app);
     await working.start();

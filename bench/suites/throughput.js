@@ -46,8 +46,9 @@ async function pass({ books, servers }, side, { row, step, ready }, args) {
 }
 
 async function play(bench, method, side, record) {
-  const operations = side.slow ? bench.sizes.celery : bench.sizes.operations;
-  const args = { method, first: bench.numbers.take(operations), operations };
+  const { warm, operations: timed, celery } = bench.sizes;
+  const operations = side.slow ? celery : warm + timed;
+  const args = { method, first: bench.numbers.take(operations), operations, warm: side.slow ? 0 : warm };
   for (const step of STEPS[method]) {
     if (step.step === 'duplicates' && (side.slow || side.only !== undefined)) continue;
     const figures = await pass(bench, side, step, args);

@@ -7,25 +7,33 @@ interface RawConnection {
   recvFrame(): unknown;
 }
 
+type Fields = Record<string, unknown>;
+
 /** Type, channel and size; then class, weight and size of the body; then the flags of the properties. */
 const FRAME_HEAD = 7;
 const BODY_SIZE = FRAME_HEAD + 4;
 const FLAGS = FRAME_HEAD + 12;
 const HEADER_FRAME = 2;
 const FRAME_END = 0xce;
+/** Sets of names that are remembered: a queue has messages of few kinds. */
+const MOST_BLANKS = 64;
 
 /**
  * Reads the properties of messages. The driver asks the buffer for each text of some twenty headers and for each of their
  * names. Here the bytes become one text, of which the others are parts, and a name that stands where it stood in the
- * message before is that one (6.4 µs a message before, 2.6 so).
+ * message before is that one (6.4 µs a message before, 1.7 so). The headers are a copy of an object that has their names
+ * already: an object that gets more than a dozen one by one becomes a hash table, of 1.4 KB, which lives as long as its run.
  */
 class PropertiesReader {
   #bytes: Buffer = Buffer.alloc(0);
   /** The same bytes, a character each. */
   #text = '';
   #at = 0;
-  /** Of the headers of the last message, in their order. */
+  /** Of the headers of the last message, in their order, and what is made of them. */
   readonly #names: string[] = [];
+  readonly #values: unknown[] = [];
+  #blank: Fields = {};
+  readonly #blanks = new Map<string, Fields>();
 
   /** `bytes` begin with a whole frame of properties, which ends at `end`. */
   read(bytes: Buffer, end: number): object {
@@ -52,21 +60,44 @@ class PropertiesReader {
     };
   }
 
-  #headers(): Record<string, unknown> {
-    const fields: Record<string, unknown> = {};
+  #headers(): Fields {
+    const names = this.#names;
+    const values = this.#values;
     const end = this.#size() + this.#at;
-    for (let index = 0; this.#at < end; index++) {
-      const former = this.#names[index];
+    let index = 0;
+    let known = true;
+    for (; this.#at < end; index++) {
+      const former = names[index];
       const length = this.#bytes[this.#at] as number;
       if (former?.length === length && this.#text.startsWith(former, this.#at + 1)) this.#at += 1 + length;
-      else this.#names[index] = this.#name();
-      fields[this.#names[index] as string] = this.#value();
+      else {
+        names[index] = this.#name();
+        known = false;
+      }
+      values[index] = this.#value();
     }
+    if (!known || names.length !== index) {
+      names.length = index;
+      this.#blank = this.#blankOf(names);
+    }
+    const fields = { ...this.#blank };
+    for (let i = 0; i < index; i++) fields[names[i] as string] = values[i];
     return fields;
   }
 
-  #table(): Record<string, unknown> {
-    const fields: Record<string, unknown> = {};
+  #blankOf(names: readonly string[]): Fields {
+    const text = `{${names.map((name) => `${JSON.stringify(name)}:null`).join()}}`;
+    let blank = this.#blanks.get(text);
+    if (blank === undefined) {
+      if (this.#blanks.size === MOST_BLANKS) this.#blanks.clear();
+      blank = JSON.parse(text) as Fields;
+      this.#blanks.set(text, blank);
+    }
+    return blank;
+  }
+
+  #table(): Fields {
+    const fields: Fields = {};
     const end = this.#size() + this.#at;
     while (this.#at < end) fields[this.#name()] = this.#value();
     return fields;

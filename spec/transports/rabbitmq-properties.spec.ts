@@ -66,4 +66,33 @@ describe('headers with integers as Python writes them', () => {
     await channel.deleteQueue(queue);
     await Promise.all([sender.close(), receiver.close()]);
   });
+
+  it('are those of their own message, whatever names the one before had', async () => {
+    const queue = uniqueName('integers');
+    const connection = await amqplib.connect(testAmqpUrl());
+    readProperties(connection);
+    const channel = await connection.createConfirmChannel();
+    await channel.assertQueue(queue, { durable: true });
+    const full = { a: 1, b: null, c: 'x', list: [1, null] };
+    const many = Array.from({ length: 100 }, (_, n) => ({ [`name-${n}`]: n, same: 'same' }));
+    const sent = [
+      full,
+      { ...full, a: 'one', b: 2 },
+      { a: 1, b: 2 },
+      {},
+      full,
+      { c: 1, b: 2, a: 3 },
+      ...many,
+      full,
+      many[7]!,
+    ];
+    for (const headers of sent) channel.sendToQueue(queue, Buffer.from('body'), { headers });
+    await channel.waitForConfirms();
+    for (const headers of sent) {
+      const message = await channel.get(queue, { noAck: true });
+      expect(message && message.properties.headers).to.deep.equal(headers);
+    }
+    await channel.deleteQueue(queue);
+    await connection.close();
+  });
 });
