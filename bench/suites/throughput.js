@@ -48,7 +48,7 @@ async function pass({ books, servers }, side, { row, step, ready }, args) {
 async function play(bench, method, side, record) {
   const { warm, operations: timed, celery } = bench.sizes;
   const operations = side.slow ? celery : warm + timed;
-  const args = { method, first: bench.numbers.take(operations), operations, warm: side.slow ? 0 : warm };
+  const args = { method, first: bench.numbers.take(operations), operations, ...(side.slow ? {} : { warm }) };
   for (const step of STEPS[method]) {
     if (step.step === 'duplicates' && (side.slow || side.only !== undefined)) continue;
     const figures = await pass(bench, side, step, args);
