@@ -29,10 +29,12 @@ class PropertiesReader {
   /** The same bytes, a character each. */
   #text = '';
   #at = 0;
-  /** Of the headers of the last message, in their order, and what is made of them. */
+  /** Of the headers of the last message, in their order. */
   readonly #names: string[] = [];
   readonly #values: unknown[] = [];
-  #blank: Fields = {};
+  /** An object with these names; undefined when one of them has changed. */
+  #blank: Fields | undefined;
+  /** By the JSON that they are made of: an object that is parsed is none of those tables, however many names it has. */
   readonly #blanks = new Map<string, Fields>();
 
   /** `bytes` begin with a whole frame of properties, which ends at `end`. */
@@ -65,22 +67,21 @@ class PropertiesReader {
     const values = this.#values;
     const end = this.#size() + this.#at;
     let index = 0;
-    let known = true;
     for (; this.#at < end; index++) {
       const former = names[index];
       const length = this.#bytes[this.#at] as number;
       if (former?.length === length && this.#text.startsWith(former, this.#at + 1)) this.#at += 1 + length;
       else {
         names[index] = this.#name();
-        known = false;
+        this.#blank = undefined;
       }
       values[index] = this.#value();
     }
-    if (!known || names.length !== index) {
+    if (names.length !== index) {
       names.length = index;
-      this.#blank = this.#blankOf(names);
+      this.#blank = undefined;
     }
-    const fields = { ...this.#blank };
+    const fields = { ...(this.#blank ??= this.#blankOf(names)) };
     for (let i = 0; i < index; i++) fields[names[i] as string] = values[i];
     return fields;
   }
