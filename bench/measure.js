@@ -7,7 +7,7 @@ export const IN_FLIGHT = 1_000;
 export const CONCURRENCY = 100;
 
 /** Runs `operate` for 0, 1, … `operations` - 1, at most 1,000 at a time. */
-export async function pool(operations, operate) {
+async function pool(operations, operate) {
   let next = 0;
   const lane = async () => {
     while (next < operations) await operate(next++);

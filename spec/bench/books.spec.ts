@@ -1,11 +1,19 @@
 import { expect } from 'chai';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { ROOT } from '../support/doc-examples.js';
 
+interface Numbers {
+  readonly first: number;
+  readonly operations: number;
+  readonly warm?: number;
+}
+
 /** What of bench/ is used here. */
 interface Books {
-  Tally: new (first: number, operations: number) => { count(i: number): void; complete: Promise<void>; read(): object };
+  Tally: new (numbers: Numbers) => { count(i: number): void; complete: Promise<void>; read(): { value: number } };
+  time: (numbers: Numbers, operate: (i: number) => Promise<void>) => Promise<{ value: number }>;
   readonly verdict: (calls: object, runs: object, covered: boolean) => object;
 }
 
@@ -15,7 +23,7 @@ const load = async (name: string): Promise<Books> =>
 describe('the books of the benchmark', () => {
   it('refuse a task that ran twice, and one of another row', async () => {
     const { Tally } = await load('measure.js');
-    const tally = new Tally(10, 2);
+    const tally = new Tally({ first: 10, operations: 2 });
     tally.count(10);
     tally.count(11);
     await tally.complete;
@@ -27,10 +35,29 @@ describe('the books of the benchmark', () => {
 
   it('wait for a task that was lost, however often another one runs', async () => {
     const { Tally } = await load('measure.js');
-    const tally = new Tally(0, 2);
+    const tally = new Tally({ first: 0, operations: 2 });
     tally.count(0);
     tally.count(0);
     expect(await Promise.race([tally.complete.then(() => 'complete'), Promise.resolve('waits')])).to.equal('waits');
+  });
+
+  it('take every task, and no time of those that warm up', async () => {
+    const { Tally, time } = await load('measure.js');
+    const pause = 200;
+    const tally = new Tally({ first: 5, operations: 3, warm: 1 });
+    tally.count(5);
+    await sleep(pause);
+    tally.count(6);
+    tally.count(7);
+    await tally.complete;
+    // With the pause two tasks would be ten a second.
+    expect(tally.read().value).to.be.above(2_000 / pause);
+    const taken: number[] = [];
+    const { value } = await time({ first: 5, operations: 3, warm: 1 }, async (i) => {
+      if (taken.push(i) === 1) await sleep(pause);
+    });
+    expect(taken).to.deep.equal([5, 6, 7]);
+    expect(value).to.be.above(2_000 / pause);
   });
 
   describe('of a burst', () => {
