@@ -65,7 +65,8 @@ describe('the test servers', () => {
     await messagesIn(rabbit.url, 'kept');
     await rabbit.kill();
     await rabbit.restart();
-    expect(await rabbit.ctl('--quiet', 'list_queues', 'name')).to.contain('kept');
+    // It answers before its queues are all there again.
+    await eventually(async () => expect(await rabbit.ctl('--quiet', 'list_queues', 'name')).to.contain('kept'));
     await rabbit.stop();
   }).timeout(60_000);
 
